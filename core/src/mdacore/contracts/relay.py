@@ -1,0 +1,52 @@
+"""Relay: tries to move one message onward: final delivery or next hop.
+
+A relay tells the truth about each recipient and nothing else: it does not retry, bounce or remember.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import attrs
+
+from mdacore.contracts.component import Component
+from mdacore.words import Envelope, QueueId, Reply
+
+
+@attrs.frozen(kw_only=True)
+class Attempt:
+    """The facts of one attempt.
+
+    Attributes:
+        queue_id: the message's name in the queue.
+        queue: the queue's name.
+        number: from 1; counted durably before the attempt.
+        deadline_s: how long it may take from now; the core interrupts it then with a gevent.Timeout, and the recipients
+            without a reply are deferred.
+    """
+
+    queue_id: QueueId
+    queue: str
+    number: int
+    deadline_s: float
+
+
+class Relay(Component, Protocol):
+    """A component that delivers."""
+
+    def attempt(self, envelope: Envelope, attempt: Attempt) -> Mapping[int, Reply]:
+        """Try to move the message for all of `envelope.recipients`: those still open. Blocks this greenlet.
+
+        Returns one reply for each of them, by its number: 2yz delivered, 4yz deferred, 5yz failed for good.
+        Delivered means that the next hop, or the disk, has taken responsibility.
+
+        A recipient without a reply is deferred, and so are all of them if this raises, whatever it raises: a relay
+        that knows that some were delivered must return, not raise.
+        """
+
+    def destination(self, envelope: Envelope) -> str:
+        """The second half of the message's lane: mail for one destination shares concurrency and back-off.
+
+        ``""`` where there is only one, as in final delivery. Called once for a message, before it is stored; no I/O.
+        """

@@ -1,0 +1,123 @@
+"""Structured logging: one JSON object a line (or a readable line on a terminal), buffered, with one id per message.
+
+What is bound in a greenlet (`bind`) is in every line that it writes; a new greenlet starts empty, so whoever spawns one
+binds again. Content, credentials and AUTH dialogue are never logged.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import IO, Any, Literal, cast
+
+import orjson
+import structlog
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from mdacore.contracts import EventLog
+
+Style = Literal["auto", "json", "console"]
+Level = Literal["debug", "info", "warning", "error"]
+
+MAX_FIELD_CHARS = 1000
+_BUFFER_SIZE_BYTES = 65_536
+
+
+def get_log(instance: str = "") -> EventLog:
+    """A log with ``instance`` bound. Cheap; nothing is configured before the first line."""
+    return cast(EventLog, structlog.get_logger(instance=instance) if instance else structlog.get_logger())
+
+
+def bind(**fields: object) -> None:
+    """Add these fields to every line that this greenlet writes from now on."""
+    bind_contextvars(**fields)
+
+
+def unbind_all() -> None:
+    """Forget what was bound in this greenlet, before it turns to other work."""
+    clear_contextvars()
+
+
+def configure(*, level: Level = "info", style: Style = "auto", stream: IO[Any] | None = None) -> LogSink:
+    """Set up logging for this process; returns the sink, which whoever serves flushes now and then.
+
+    ``auto`` means readable lines on a terminal and JSON elsewhere. `stream` defaults to standard output.
+    """
+    stream = stream or sys.stdout
+    to_terminal = style == "console" or (style == "auto" and stream.isatty())
+    sink = LogSink(stream)
+    renderer: list[Any] = (
+        [structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=24)]
+        if to_terminal
+        else [structlog.processors.format_exc_info, _cut, structlog.processors.JSONRenderer(serializer=_dumps)]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=sink.logger,
+        cache_logger_on_first_use=True,
+    )
+    return sink
+
+
+class LogSink:
+    """The lines on their way out: collected in memory, written at 64 KB, at `flush`, and at once from warning up."""
+
+    def __init__(self, stream: IO[Any]) -> None:
+        raw = getattr(stream, "buffer", stream)
+        self._write = raw.write
+        self._flush = raw.flush
+        self._lines: list[bytes] = []
+        self._size_bytes = 0
+        self.is_immediate = isinstance(stream, io.TextIOBase) and stream.isatty()
+
+    def logger(self, *_: object) -> LogSink:
+        return self
+
+    def debug(self, line: bytes | str) -> None:
+        """Take one rendered line."""
+        piece = (line if isinstance(line, bytes) else line.encode("utf-8", "backslashreplace")) + b"\n"
+        self._lines.append(piece)
+        self._size_bytes += len(piece)
+        if self.is_immediate or self._size_bytes >= _BUFFER_SIZE_BYTES:
+            self.flush()
+
+    info = msg = debug
+
+    def warning(self, line: bytes | str) -> None:
+        """Take one rendered line and write it now: it may be the last."""
+        self.debug(line)
+        self.flush()
+
+    error = critical = exception = failure = warning
+
+    def flush(self) -> None:
+        """Write what was collected. A sink that is closed or full loses lines, never mail."""
+        lines, self._lines, self._size_bytes = self._lines, [], 0
+        if not lines:
+            return
+        try:
+            self._write(b"".join(lines))
+            self._flush()
+        except OSError:
+            self.lost_lines += len(lines)
+
+    lost_lines = 0
+
+
+def _dumps(event: MutableMapping[str, Any], **_: object) -> bytes:
+    return orjson.dumps(event, default=repr)
+
+
+def _cut(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if type(value) is str and len(value) > MAX_FIELD_CHARS and key != "exception":
+            event[key] = value[: MAX_FIELD_CHARS - 1] + "…"
+    return event

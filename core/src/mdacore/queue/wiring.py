@@ -1,0 +1,70 @@
+"""What the assembly gives a queue: instances bound to their settings, ready to be called. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Generic, Literal, TypeVar
+
+import attrs
+
+from mdacore.contracts import Clock, EventLog, QueuePolicy, QueueStorage, Relay, RelayPolicy
+from mdacore.queue.retry import RetrySchedule
+
+OnError = Literal["defer", "accept", "reject"]
+"""What a policy's failure does to the message: 451 4.3.0, as if the policy were not there, or 554 5.3.0."""
+
+PolicyT = TypeVar("PolicyT")
+
+
+@attrs.frozen(kw_only=True)
+class BoundPolicy(Generic[PolicyT]):
+    """One policy at one place of the chain. `instance` is its name in the configuration: ``"spam"``."""
+
+    instance: str
+    apply: PolicyT
+    on_error: OnError = "defer"
+    deadline_s: float = 60.0
+
+
+@attrs.frozen(kw_only=True)
+class BoundRelay:
+    """One relay instance; `concurrency` is the number of attempts at once for each destination."""
+
+    instance: str
+    relay: Relay
+    concurrency: int = 20
+    deadline_s: float = 600.0
+
+
+@attrs.frozen(kw_only=True)
+class Route:
+    """Recipients in one of these folded domains go to this relay; ``None`` = every domain."""
+
+    domains: frozenset[str] | None
+    relay: str
+
+
+@attrs.frozen(kw_only=True)
+class QueueWiring:
+    """Everything that one queue works with.
+
+    Attributes:
+        routes: asked in order, the first that fits wins; the last one fits every domain.
+        relays: by instance name; every route's relay is in here.
+        claims_max: how many messages may be claimed and unsettled at once.
+        policies_deadline_s: all queue policies of one message together (RFC 5321 §4.5.3.2.6: the client waits 600 s).
+    """
+
+    name: str
+    hostname: str
+    storage: QueueStorage
+    queue_policies: Sequence[BoundPolicy[QueuePolicy]] = ()
+    relay_policies: Sequence[BoundPolicy[RelayPolicy]] = ()
+    routes: Sequence[Route]
+    relays: Mapping[str, BoundRelay]
+    retry: RetrySchedule
+    lifetime_s: float
+    claims_max: int = 1000
+    policies_deadline_s: float = 240.0
+    clock: Clock
+    log: EventLog

@@ -1,0 +1,20 @@
+"""The system's clock, as the Clock contract wants it."""
+
+from __future__ import annotations
+
+import time
+
+import gevent
+
+
+class SystemClock:
+    """Wall time, monotonic time and a cooperative sleep."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, delay_s: float) -> None:
+        gevent.sleep(delay_s)

@@ -1,0 +1,84 @@
+# Sourced by ./demo and ./test: makes .venv in the checkout, with every distribution of the repository installed
+# editable. Safe to repeat: it works only when something that it depends on has changed.
+# Usage: . tools/setup.sh [test]      "test" adds what the checks and the tests need.
+
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+unset PYTHONPATH PYTHONHOME
+
+find_python() {
+    local candidate
+    for candidate in "${MDACORE_PYTHON:-}" python3.13 python3.12 python3.11 python3; do
+        [ -n "$candidate" ] || continue
+        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "setup: Python 3.11, 3.12 or 3.13 is needed; set MDACORE_PYTHON to one" >&2
+    return 1
+}
+
+make_venv() {
+    local python=$1
+    rm -rf .venv
+    if ! "$python" -m venv .venv 2>/dev/null; then # a Python without ensurepip: its own pip fills the environment
+        rm -rf .venv
+        "$python" -m venv --without-pip .venv
+        pip=("$python" -m pip --python .venv/bin/python)
+        "${pip[@]}" --version >/dev/null 2>&1 || { echo "setup: $python has neither venv with pip nor pip" >&2; return 1; }
+    fi
+}
+
+install_distributions() {
+    local wanted=(-r requirements/build.txt) editable=(-e core) plugin
+    [ "$1" = test ] && wanted+=(-r requirements/test.txt)
+    for plugin in plugins/*/; do
+        [ -f "$plugin/pyproject.toml" ] && editable+=(-e "$plugin")
+    done
+    "${pip[@]}" install -qq -c requirements/constraints.txt "${wanted[@]}"
+    "${pip[@]}" install -qq -c requirements/constraints.txt --no-build-isolation "${editable[@]}"
+}
+
+ensure_environment() {
+    local python stamp
+    python=$(find_python)
+    stamp="$1 $({ "$python" -V; pwd; cat requirements/*.txt core/pyproject.toml plugins/*/pyproject.toml tools/setup.sh; } | sha256sum)"
+    case "$(cat .venv/stamp 2>/dev/null || true)" in
+        "$stamp" | "test ${stamp#* }") return ;;
+    esac
+    echo "setup: installing mdacore and its plugins into .venv ($("$python" -V)) ..." >&2
+    pip=(.venv/bin/python -m pip --disable-pip-version-check)
+    make_venv "$python"
+    install_distributions "$1"
+    echo "$stamp" > .venv/stamp
+}
+
+# apt_missing PACKAGE...: those that dpkg does not know as installed, one a line.
+apt_missing() {
+    local package
+    for package in "$@"; do
+        dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || echo "$package"
+    done
+}
+
+# apt_need PACKAGE...: install with apt what is missing; 1 if that may not or cannot be done here.
+apt_need() {
+    local missing as_root=()
+    mapfile -t missing < <(apt_missing "$@")
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    command -v apt-get >/dev/null || return 1
+    if [ "$(id -u)" != 0 ]; then
+        sudo -n true 2>/dev/null || return 1
+        as_root=(sudo -n)
+    fi
+    echo "setup: installing ${missing[*]} with apt ..." >&2
+    "${as_root[@]}" apt-get -qq update >&2 || return 1
+    # RUNLEVEL=1: what gets installed for the tests starts no service of its own
+    "${as_root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 "${missing[@]}" >/dev/null || return 1
+}
+
+ensure_environment "${1:-run}"
+export PATH="$root/.venv/bin:$PATH"

@@ -1,0 +1,111 @@
+"""Intake: from one envelope as an edge made it to the messages that are stored. No I/O but what policies do.
+
+Order: duplicate recipients out, each queue policy in turn (duplicates out again after each), then a split by route.
+A Rejection or Deferral of any part refuses the whole; a Discard drops its part; a Hold marks its part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import attrs
+
+from mdacore import events
+from mdacore.contracts import NewMessage, QueuePolicy
+from mdacore.queue.policies import FencedPolicy, call_policy
+from mdacore.queue.routing import RouteTable
+from mdacore.queue.wiring import QueueWiring
+from mdacore.runtime import Deadline
+from mdacore.words import ComponentFailure, Discard, Envelope, Hold, Recipient, mailbox_key
+from mdacore.words import number as numbered
+
+MAX_PARTS = 1000
+"""How many parts one message may be split into (acceptance: a policy that returns a million envelopes is a fault)."""
+
+
+class Promise(Protocol):
+    """Reserves a place in a lane, if it has room; True if it did."""
+
+    def __call__(self, lane_name: str, /) -> bool: ...
+
+
+@attrs.frozen(kw_only=True)
+class Part:
+    """One part of a message on its way to the storage; `held` is why it will be stored as held."""
+
+    envelope: Envelope
+    held: str = ""
+
+
+class Intake:
+    """Runs the queue policies of one queue, and says what is to be stored."""
+
+    def __init__(self, wiring: QueueWiring, routes: RouteTable) -> None:
+        self._routes = routes
+        self._policies: Sequence[FencedPolicy[QueuePolicy]] = [
+            FencedPolicy.around(policy, wiring.log) for policy in wiring.queue_policies
+        ]
+        self._deadline_s = wiring.policies_deadline_s
+        self._log = wiring.log
+
+    def parts(self, envelope: Envelope) -> list[Part]:
+        """What is to be stored of this message; empty if policies have discarded all of it. Blocks as policies do.
+
+        Raises:
+            Rejection, Deferral: a policy's verdict on the whole message.
+            ComponentFailure: a policy failed, and its `on_error` is not ``"accept"``.
+        """
+        parts = [Part(envelope=without_duplicates(envelope))]
+        if not self._policies:
+            return parts
+        with Deadline(self._deadline_s) as deadline:
+            try:
+                for policy in self._policies:
+                    parts = [result for part in parts for result in self._applied(policy, part)]
+                    if len(parts) > MAX_PARTS:
+                        raise policy.fault(f"split a message into more than {MAX_PARTS} parts")
+            except Deadline as expired:
+                if expired is not deadline:
+                    raise
+                self._log.error(events.PLUGIN_OVERRAN, deadline_s=self._deadline_s, instance="queue policies")
+                raise ComponentFailure("the queue policies together overran their deadline") from expired
+        return parts
+
+    def messages(self, parts: Iterable[Part], *, due_at: float, promise: Promise) -> list[NewMessage]:
+        """The parts as the storage gets them: one message for each relay that a part's recipients go to.
+
+        `promise` is asked for each that is not held whether its first attempt may be made at once.
+        """
+        return [
+            NewMessage(
+                envelope=envelope, lane=lane, due_at=due_at, held=part.held, claim=not part.held and promise(lane)
+            )
+            for part in parts
+            for lane, envelope in self._routes.split(part.envelope)
+        ]
+
+    def _applied(self, policy: FencedPolicy[QueuePolicy], part: Part) -> Sequence[Part]:
+        try:
+            results = call_policy(policy, part.envelope)
+        except Discard as verdict:
+            rcpts = [recipient.address for recipient in part.envelope.recipients]
+            self._log.info(events.QUEUE_DISCARDED, policy=policy.instance, reason=verdict.reason, rcpts=rcpts)
+            return ()
+        except Hold as verdict:
+            return (attrs.evolve(part, held=f"{policy.instance}: {verdict.reason}"),)
+        if results is None:
+            return (part,)
+        return [Part(envelope=without_duplicates(result), held=part.held) for result in results]
+
+
+def without_duplicates(envelope: Envelope) -> Envelope:
+    """The envelope with one recipient for each mailbox and equal DSN wishes, numbered from 0 in their order."""
+    recipients = envelope.recipients
+    if len(recipients) == 1 and recipients[0].number == 0:
+        return envelope
+    unique: dict[object, Recipient] = {}
+    for recipient in recipients:
+        unique.setdefault((mailbox_key(recipient.address), recipient.notify, recipient.orcpt), recipient)
+    kept = tuple(numbered(unique.values()))
+    return envelope if kept == recipients else attrs.evolve(envelope, recipients=kept)

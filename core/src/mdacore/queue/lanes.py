@@ -1,0 +1,40 @@
+"""Lanes: how many attempts run at once for each relay instance and destination. In memory only."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+import attrs
+
+JobT = TypeVar("JobT")
+
+READY_MAX = 100
+"""How many claimed messages may wait in memory for a free place in their lane, so that a quick relay never starves
+between two claims; the rest stay in the storage."""
+
+
+@attrs.define
+class Lane(Generic[JobT]):
+    """One relay instance and destination.
+
+    Attributes:
+        running: attempts that are being made.
+        promised: first attempts asked for in writes that have not returned yet.
+        ready: claimed, waiting for a free place.
+    """
+
+    concurrency: int
+    running: int = 0
+    promised: int = 0
+    ready: deque[JobT] = attrs.field(factory=deque)
+
+    @property
+    def has_room(self) -> bool:
+        """One more message may be claimed for it."""
+        return self.running + self.promised + len(self.ready) < self.concurrency + READY_MAX
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing would be forgotten with it."""
+        return not (self.running or self.promised or self.ready)

@@ -1,0 +1,168 @@
+"""Queue: takes responsibility for a message from an edge, and keeps it until every recipient has met an end.
+
+A component and a Handoff. `accept` runs in the edge's greenlets; one greenlet of the queue's own claims what is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import gevent
+
+from mdacore import events
+from mdacore.contracts import Claim, Health, NewMessage, QueuedMessage
+from mdacore.queue.delivery import Delivery, Job
+from mdacore.queue.intake import Intake
+from mdacore.queue.routing import RouteTable
+from mdacore.queue.wiring import QueueWiring
+from mdacore.runtime import Fence
+from mdacore.words import LOCAL_ERROR, Envelope, FileBody, MdaError, OutcomeUnknown, QueueId, Reply, StorageError
+
+NOT_RUNNING = Reply(code=421, enhanced="4.3.2", text="Service not available, closing transmission channel")
+DISCARDED = Reply(code=250, enhanced="2.0.0", text="Ok")
+CLAIM_BATCH_MAX = 100
+IDLE_WAIT_S = 30.0
+"""How long the claim loop rests at most when the storage says that nothing is due."""
+FULL_LANES_WAIT_S = 1.0
+"""And how long when lanes are full: what becomes due for other lanes is noticed after at most this time."""
+CLAIM_RETRY_S = 5.0
+
+
+class Queue:
+    """Decides when what is attempted; owns retries and bounces."""
+
+    def __init__(self, wiring: QueueWiring) -> None:
+        self._wiring = wiring
+        self._storage = wiring.storage
+        self._log = wiring.log
+        self._storage_fence = Fence(instance=f"storage of queues.{wiring.name}", log=wiring.log)
+        fences = {
+            name: Fence(instance=f"relays.{name}", log=wiring.log, deadline_s=relay.deadline_s)
+            for name, relay in wiring.relays.items()
+        }
+        routes = RouteTable(wiring.routes, wiring.relays, fences)
+        self._intake = Intake(wiring, routes)
+        self._delivery = Delivery(wiring, routes, fences, self._storage_fence)
+        self._claimer: gevent.Greenlet[..., None] | None = None
+        self._is_accepting = False
+
+    # Handoff
+
+    @property
+    def spool_path(self) -> Path | None:
+        return self._storage.spool_path
+
+    def refusal(self, size_bytes: int) -> Reply | None:
+        return self._storage.refusal(size_bytes) if self._is_accepting else NOT_RUNNING
+
+    def accept(self, envelope: Envelope) -> Sequence[Reply]:
+        reply = self._accepted(envelope) if self._is_accepting else NOT_RUNNING
+        return [reply] * len(envelope.recipients)
+
+    # Component
+
+    def start(self) -> None:
+        self._is_accepting = True
+        self._claimer = gevent.spawn(self._claim_loop)
+
+    def drain(self, grace_s: float) -> bool:
+        self._stop_claiming()
+        return self._delivery.drain(grace_s)
+
+    def stop(self) -> None:
+        self._is_accepting = False
+        self._stop_claiming()
+        self._delivery.stop()
+
+    def health(self) -> Health:
+        return Health(facts={"unsettled": self._delivery.unsettled, "full_lanes": sorted(self._delivery.full_lanes)})
+
+    def _accepted(self, envelope: Envelope) -> Reply:
+        try:
+            parts = self._intake.parts(envelope)
+            if not parts:
+                return DISCARDED
+            messages = self._intake.messages(parts, due_at=self._wiring.clock.now(), promise=self._delivery.promise)
+        except MdaError as refusal:
+            return self._refused(envelope, refusal)
+        return self._stored(envelope, messages)
+
+    def _stored(self, envelope: Envelope, messages: Sequence[NewMessage]) -> Reply:
+        try:
+            stored = self._storage.write(messages, queue=self._wiring.name)
+        except OutcomeUnknown as error:
+            self._log.error(events.QUEUE_ACCEPT_UNKNOWN, error=str(error), exc_info=True)
+            return LOCAL_ERROR
+        except StorageError as error:
+            return self._refused(envelope, error)
+        except BaseException as error:
+            # Whether it is stored is not known: an interrupted greenlet passes this on, a storage's own fault is 451.
+            self._log.error(events.QUEUE_ACCEPT_UNKNOWN, error=repr(error), exc_info=True)
+            if isinstance(error, Exception):
+                return LOCAL_ERROR
+            raise
+        finally:
+            for message in messages:
+                if message.claim:
+                    self._delivery.withdraw(message.lane)
+        for message, given in zip(messages, stored, strict=True):
+            self._begin(message, given)
+        return Reply(code=250, enhanced="2.0.0", text=f"Ok: queued as {_queue_id(stored[0])}")
+
+    def _begin(self, message: NewMessage, given: Claim | QueueId) -> None:
+        envelope = message.envelope
+        self._log.info(
+            events.QUEUE_ACCEPTED,
+            queue_id=_queue_id(given),
+            session_id=envelope.client.session_id,
+            sender=envelope.sender,
+            rcpts=[recipient.address for recipient in envelope.recipients],
+            size_bytes=envelope.content.body.size_bytes,
+            **({"held": message.held} if message.held else {}),
+        )
+        if isinstance(given, Claim):
+            # a spooled body's file is still the edge's and goes away with the reply: the storage's link is read instead
+            is_ours = not isinstance(envelope.content.body, FileBody)
+            queued = QueuedMessage(envelope=envelope, accepted_at=envelope.received_at) if is_ours else None
+            self._delivery.add(Job(claim=given, message=queued))
+
+    def _refused(self, envelope: Envelope, refusal: MdaError) -> Reply:
+        self._log.info(
+            events.QUEUE_REFUSED,
+            session_id=envelope.client.session_id,
+            sender=envelope.sender,
+            reply=str(refusal.reply),
+            component=refusal.component,
+        )
+        return refusal.reply
+
+    def _claim_loop(self) -> None:
+        delivery = self._delivery
+        while True:
+            delivery.room_changed.clear()
+            if delivery.room <= 0:
+                delivery.room_changed.wait()
+                continue
+            full_lanes = delivery.full_lanes
+            limit = min(delivery.room, CLAIM_BATCH_MAX)
+            try:
+                claims = self._storage_fence.call(self._storage.claim, self._wiring.name, limit, full_lanes=full_lanes)
+                for claim in claims:
+                    delivery.add(Job(claim=claim))
+                if not claims and full_lanes:
+                    delivery.room_changed.wait(FULL_LANES_WAIT_S)
+                elif not claims:
+                    self._storage_fence.call(self._storage.wait, self._wiring.name, IDLE_WAIT_S)
+            except MdaError as error:
+                self._log.error(events.QUEUE_CLAIM_FAILED, error=str(error), retry_s=CLAIM_RETRY_S)
+                self._wiring.clock.sleep(CLAIM_RETRY_S)
+
+    def _stop_claiming(self) -> None:
+        if self._claimer is not None:
+            self._claimer.kill()
+            self._claimer = None
+
+
+def _queue_id(given: Claim | QueueId) -> QueueId:
+    return given.queue_id if isinstance(given, Claim) else given

@@ -1,0 +1,113 @@
+"""Service: starts an assembly's components in order, drains them, and stops them in reverse.
+
+Order of start: edges bind their sockets, then storages, relays, policies, queues, and last the edges accept.
+Invariant: whatever `start` raises, nothing that it began is left running, bound or locked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import gevent
+from gevent import monkey
+
+from mdacore import events
+from mdacore.contracts import Component, Edge, Health
+from mdacore.log import get_log
+from mdacore.words import MdaError, StartError
+
+if TYPE_CHECKING:
+    from mdacore.assembly import Assembly
+
+
+class Step(Protocol):
+    """A part of a start."""
+
+    def __call__(self) -> None: ...
+
+
+class Service:
+    """The life of one assembly in this process.
+
+    ``Service(assembly).start()`` is all that a script needs; `stop` ends it. Not thread-safe: one greenlet calls it.
+    """
+
+    def __init__(self, assembly: Assembly) -> None:
+        self._components = dict(assembly.components())
+        self._edges: Mapping[str, Edge] = dict(assembly.edges)
+        self._to_stop: list[tuple[str, Component]] = []
+        self._log = get_log()
+
+    def start(self) -> None:
+        """Bind, start and accept. Blocks until the service is ready.
+
+        Raises:
+            StartError: with the name of the component that could not; everything before it has been stopped again.
+            RuntimeError: gevent has not patched the standard library.
+        """
+        if not monkey.is_module_patched("socket"):
+            raise RuntimeError(
+                "mdacore needs gevent's monkey patch before anything else is imported: "
+                "make `from gevent import monkey; monkey.patch_all()` the first line of your script"
+            )
+        for name, step, component in self._steps():
+            try:
+                step()
+            except Exception as error:
+                self.stop()
+                raise StartError(f"{name}: {_cause(error)}", component=name) from error
+            if (name, component) not in self._to_stop:
+                self._to_stop.append((name, component))
+        addresses = {name: list(edge.addresses) for name, edge in self._edges.items()}
+        self._log.info(events.SERVICE_STARTED, addresses=addresses)
+
+    def drain(self, grace_s: float) -> bool:
+        """Take no new mail and finish what is in hand: edges first, all at once, then the rest in reverse.
+
+        Returns True if nothing was left after at most `grace_s`.
+        """
+        self._log.info(events.SERVICE_DRAINING, grace_s=grace_s)
+        ends_at = time.monotonic() + grace_s
+        edges = [gevent.spawn(self._drain, name, edge, grace_s) for name, edge in self._edges.items()]
+        gevent.joinall(edges, timeout=grace_s)
+        results = [bool(edge.value) for edge in edges]
+        for name, component in reversed(self._to_stop):
+            if name not in self._edges:
+                results.append(self._drain(name, component, max(0.0, ends_at - time.monotonic())))
+        self._log.info(events.SERVICE_DRAINED, is_complete=all(results))
+        return all(results)
+
+    def stop(self) -> None:
+        """Stop what was started, in reverse. Idempotent; what goes wrong is logged and the rest is stopped too."""
+        was_running = bool(self._to_stop)
+        while self._to_stop:
+            name, component = self._to_stop.pop()
+            try:
+                component.stop()
+            except Exception as error:
+                self._log.error(events.SERVICE_STOP_FAILED, component=name, error=repr(error), exc_info=True)
+        if was_running:
+            self._log.info(events.SERVICE_STOPPED)
+
+    def health(self) -> Mapping[str, Health]:
+        """Each component's health by its name."""
+        return {name: component.health() for name, component in self._components.items()}
+
+    def _steps(self) -> Iterator[tuple[str, Step, Component]]:
+        for name, edge in self._edges.items():
+            yield name, edge.bind, edge
+        for name, component in self._components.items():
+            yield name, component.start, component
+
+    def _drain(self, name: str, component: Component, grace_s: float) -> bool:
+        try:
+            return component.drain(grace_s)
+        except Exception as error:
+            self._log.error(events.SERVICE_STOP_FAILED, component=name, error=repr(error), exc_info=True)
+            return False
+
+
+def _cause(error: Exception) -> str:
+    return str(error) if isinstance(error, MdaError | OSError | ValueError) else repr(error)

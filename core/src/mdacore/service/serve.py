@@ -1,0 +1,73 @@
+"""serve: what `mdacore run` does once its configuration is known to be right: run in the foreground until a signal."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from typing import TYPE_CHECKING
+
+import gevent
+from gevent.event import Event
+
+from mdacore import log
+from mdacore.service.lifecycle import Service
+
+if TYPE_CHECKING:
+    from mdacore.assembly import Assembly
+
+LOG_FLUSH_S = 0.2
+"""How long a log line may wait in memory; warnings and errors do not."""
+
+
+def serve(assembly: Assembly) -> int:
+    """Start the assembly, serve until SIGTERM or SIGINT, drain and stop; returns the exit status 0.
+
+    A second signal skips what is left of the grace time. Blocks.
+
+    Raises:
+        StartError: it could not start; nothing is left running.
+    """
+    settings = assembly.plan.settings
+    sink = log.configure(level=settings.log.level, style=settings.log.style)
+    os.umask(0o077)
+    _raise_descriptor_limit()
+    flusher = gevent.spawn(_flush_often, sink)
+    try:
+        _run(Service(assembly), settings.service.grace_s)
+    finally:
+        flusher.kill()
+        sink.flush()
+    return 0
+
+
+def _run(service: Service, grace_s: float) -> None:
+    asked_to_stop, may_stop = Event(), Event()
+
+    def on_signal() -> None:
+        (may_stop if asked_to_stop.is_set() else asked_to_stop).set()
+
+    watchers = [gevent.signal_handler(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        service.start()
+        asked_to_stop.wait()
+        drain = gevent.spawn(service.drain, grace_s)
+        drain.rawlink(lambda _: may_stop.set())
+        may_stop.wait()
+        drain.kill()
+    finally:
+        service.stop()
+        for watcher in watchers:
+            watcher.cancel()
+
+
+def _flush_often(sink: log.LogSink) -> None:
+    while True:
+        gevent.sleep(LOG_FLUSH_S)
+        sink.flush()
+
+
+def _raise_descriptor_limit() -> None:
+    """As many descriptors as the system allows: each session is one, and storages and relays need theirs."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,238 @@
+"""MemoryStorage: a QueueStorage that keeps its promises except durability, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import attrs
+from gevent.event import Event
+
+from mdacore.contracts import (
+    Change,
+    Claim,
+    Clock,
+    Closing,
+    Health,
+    NewMessage,
+    Outcome,
+    Query,
+    QueuedMessage,
+    QueueEntry,
+    Settlement,
+    State,
+)
+from mdacore.testing.clock import ManualClock
+from mdacore.words import ClaimLost, Envelope, QueueId, Reply, domain_of
+
+POLL_S = 0.05
+
+
+@attrs.define
+class _Row:
+    queue: str
+    message: NewMessage
+    envelope: Envelope
+    due_at: float
+    held: str
+    attempts: int = 0
+    epoch: int = 0
+    is_claimed: bool = False
+    unsettled: int = 0
+    must_bounce: bool = False
+    last: dict[int, Reply] = attrs.field(factory=dict)
+
+
+class MemoryStorage:
+    """A storage in memory, for tests.
+
+    Attributes:
+        settled: every settlement that was recorded, oldest first, with its claim.
+        fail_next: exceptions to raise from the next calls of a method, by the method's name.
+    """
+
+    durability = "Nothing survives the end of the process."
+    spool_path: Path | None = None
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._rows: dict[QueueId, _Row] = {}
+        self._keys: dict[str, list[QueueId]] = {}
+        self._next = 0
+        self._changed = Event()
+        self.settled: list[tuple[Claim, Settlement]] = []
+        self.fail_next: dict[str, list[BaseException]] = {}
+        if isinstance(clock, ManualClock):
+            clock.on_advance(self._changed.set)
+
+    def start(self) -> None: ...
+
+    def start_reading(self) -> None: ...
+
+    def drain(self, grace_s: float) -> bool:  # noqa: ARG002 - the contract's signature
+        return True
+
+    def stop(self) -> None: ...
+
+    def health(self) -> Health:
+        return Health(facts={"messages": len(self._rows)})
+
+    def refusal(self, size_bytes: int) -> Reply | None:  # noqa: ARG002 - the contract's signature
+        return None
+
+    def write(self, messages: Sequence[NewMessage], *, queue: str, key: str = "") -> Sequence[Claim | QueueId]:
+        self._fail("write")
+        if key and key in self._keys:
+            return self._keys[key]
+        written = [self._insert(message, queue) for message in messages]
+        if key:
+            self._keys[key] = [given.queue_id if isinstance(given, Claim) else given for given in written]
+        return written
+
+    def claim(self, queue: str, limit: int, *, full_lanes: Collection[str] = ()) -> Sequence[Claim]:
+        self._fail("claim")
+        now = self._clock.now()
+        due = [
+            (row.due_at, queue_id)
+            for queue_id, row in self._rows.items()
+            if row.queue == queue and self._is_free(row) and row.due_at <= now and row.message.lane not in full_lanes
+        ]
+        return [self._claim(queue_id) for _, queue_id in sorted(due)[:limit]]
+
+    def release(self, claim: Claim) -> None:
+        row = self._owned(claim)
+        row.is_claimed = False
+        row.attempts -= 1
+        self._changed.set()
+
+    def read(self, claim: Claim) -> QueuedMessage:
+        self._fail("read")
+        row = self._owned(claim)
+        return QueuedMessage(envelope=row.envelope, accepted_at=row.envelope.received_at)
+
+    def settle(self, claim: Claim, settlement: Settlement) -> Sequence[QueueId]:
+        self._fail("settle")
+        row = self._owned(claim)
+        self.settled.append((claim, settlement))
+        open_recipients = tuple(r for r in row.envelope.recipients if r.number not in settlement.closed)
+        notices = [self._insert(notice, claim.queue) for notice in settlement.notices]
+        if open_recipients:
+            row.envelope = attrs.evolve(row.envelope, recipients=open_recipients)
+            row.last.update(settlement.deferred)
+            row.due_at, row.held, row.is_claimed, row.unsettled = settlement.due_at, settlement.held, False, 0
+        else:
+            del self._rows[claim.queue_id]
+        self._changed.set()
+        return [given.queue_id if isinstance(given, Claim) else given for given in notices]
+
+    def renew(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        return [claim for claim in claims if self._owns(claim)]
+
+    def wait(self, queue: str, timeout_s: float) -> None:  # noqa: ARG002 - one event serves all queues
+        self._changed.wait(timeout_s if isinstance(self._clock, ManualClock) else min(timeout_s, POLL_S))
+        self._changed.clear()
+
+    def entries(self, query: Query) -> Iterator[QueueEntry]:
+        found = 0
+        for queue_id, row in list(self._rows.items()):
+            entry = self._entry(queue_id, row)
+            if found != query.limit and _fits(entry, query):
+                found += 1
+                yield entry
+
+    def amend(self, query: Query, change: Change) -> int:
+        amended = 0
+        for entry in self.entries(query):
+            row = self._rows[entry.queue_id]
+            if not row.is_claimed:
+                amended += 1
+                self._amend(entry.queue_id, row, change)
+        self._changed.set()
+        return amended
+
+    def crash(self) -> None:
+        """Behave as after a crash and a restart: running claims are lost and counted."""
+        for row in self._rows.values():
+            if row.is_claimed:
+                row.is_claimed = False
+                row.unsettled += 1
+        self._changed.set()
+
+    def _insert(self, message: NewMessage, queue: str) -> Claim | QueueId:
+        self._next += 1
+        queue_id = QueueId(f"memory{self._next:010d}")
+        self._rows[queue_id] = _Row(
+            queue=queue, message=message, envelope=message.envelope, due_at=message.due_at, held=message.held
+        )
+        self._changed.set()
+        return self._claim(queue_id) if message.claim and not message.held else queue_id
+
+    def _claim(self, queue_id: QueueId) -> Claim:
+        row = self._rows[queue_id]
+        row.attempts += 1
+        row.epoch += 1
+        row.is_claimed = True
+        return Claim(
+            queue_id=queue_id,
+            queue=row.queue,
+            lane=row.message.lane,
+            attempt=row.attempts,
+            epoch=row.epoch,
+            unsettled=row.unsettled,
+        )
+
+    def _owns(self, claim: Claim) -> bool:
+        row = self._rows.get(claim.queue_id)
+        return row is not None and row.is_claimed and row.epoch == claim.epoch
+
+    def _owned(self, claim: Claim) -> _Row:
+        if not self._owns(claim):
+            raise ClaimLost(f"{claim.queue_id}: claim {claim.epoch} is not the current one")
+        return self._rows[claim.queue_id]
+
+    def _is_free(self, row: _Row) -> bool:
+        return not row.is_claimed and not row.held
+
+    def _amend(self, queue_id: QueueId, row: _Row, change: Change) -> None:
+        if change is Change.HOLD:
+            row.held = row.held or "held by an operator"
+        elif change is Change.RELEASE:
+            row.held = ""
+        elif change is Change.DISCARD:
+            closing = Closing(outcome=Outcome.DISCARDED, reply=Reply(code=250, text="Discarded by an operator"))
+            claim = self._claim(queue_id)
+            self.settle(claim, Settlement(closed={rcpt.number: closing for rcpt in row.envelope.recipients}))
+        else:
+            row.held, row.due_at, row.must_bounce = "", self._clock.now(), change is Change.BOUNCE
+
+    def _entry(self, queue_id: QueueId, row: _Row) -> QueueEntry:
+        state = State.ACTIVE if row.is_claimed else State.HELD if row.held else State.DUE
+        return QueueEntry(
+            queue_id=queue_id,
+            queue=row.queue,
+            lane=row.message.lane,
+            state=state,
+            sender=row.envelope.sender,
+            recipients=[(rcpt.address, row.last.get(rcpt.number)) for rcpt in row.envelope.recipients],
+            size_bytes=row.envelope.content.body.size_bytes,
+            accepted_at=row.envelope.received_at,
+            due_at=row.due_at,
+            attempts=row.attempts,
+            held=row.held,
+        )
+
+    def _fail(self, method: str) -> None:
+        if self.fail_next.get(method):
+            raise self.fail_next[method].pop(0)
+
+
+def _fits(entry: QueueEntry, query: Query) -> bool:
+    addresses = [address for address, _ in entry.recipients]
+    return (
+        (not query.queue or entry.queue == query.queue)
+        and (not query.queue_ids or entry.queue_id in query.queue_ids)
+        and (not query.states or entry.state in query.states)
+        and (query.sender is None or entry.sender == query.sender)
+        and (not query.recipient or query.recipient in addresses)
+        and (not query.domain or query.domain in {domain_of(address) for address in addresses})
+    )

@@ -1,0 +1,84 @@
+"""A queue over a memory storage and a scripted relay, on a clock that the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import attrs
+import pytest
+
+from mdacore import Client, Content, Envelope, MemoryBody, Recipient, SessionId
+from mdacore.log import get_log
+from mdacore.queue import BoundRelay, Queue, QueueWiring, RetrySchedule, Route
+from mdacore.testing import ManualClock, MemoryStorage, ScriptedRelay
+
+
+@attrs.define
+class Bench:
+    """One queue and everything around it."""
+
+    clock: ManualClock
+    storage: MemoryStorage
+    relay: ScriptedRelay
+    queue: Queue
+
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.fixture
+def make_bench() -> Iterator[MakeBench]:
+    """Build and start a queue; keywords change its wiring. Stopped at the end of the test."""
+    queues: list[Queue] = []
+
+    def make(relay: ScriptedRelay | None = None, **changes: object) -> Bench:
+        clock = ManualClock()
+        storage = MemoryStorage(clock)
+        relay = relay or ScriptedRelay()
+        concurrency = int(str(changes.pop("concurrency", 20)))
+        wiring = QueueWiring(
+            name="main",
+            hostname="mx.example.test",
+            storage=storage,
+            routes=[Route(domains=None, relay="local")],
+            relays={"local": BoundRelay(instance="local", relay=relay, concurrency=concurrency)},
+            retry=RetrySchedule((60.0, 300.0), jitter=0.0),
+            lifetime_s=86_400.0,
+            clock=clock,
+            log=get_log(),
+        )
+        queue = Queue(attrs.evolve(wiring, **changes))
+        queue.start()
+        queues.append(queue)
+        return Bench(clock, storage, relay, queue)
+
+    yield make
+    for queue in queues:
+        queue.stop()
+
+
+@pytest.fixture
+def bench(make_bench: MakeBench) -> Bench:
+    return make_bench()
+
+
+@pytest.fixture
+def envelope() -> Envelope:
+    return make_envelope("bob@example.test")
+
+
+def make_envelope(*addresses: str, sender: str = "alice@example.org", **changes: object) -> Envelope:
+    """An envelope for these addresses, numbered in their order."""
+    envelope = Envelope(
+        sender=sender,
+        recipients=tuple(Recipient(number=n, address=address) for n, address in enumerate(addresses)),
+        content=Content(MemoryBody(b"Subject: hello\r\n\r\nHow are you?\r\n")),
+        client=Client(session_id=SessionId("session1")),
+        received_at=1_700_000_000.0,
+    )
+    return attrs.evolve(envelope, **changes)
+
+
+@pytest.fixture(name="make_envelope")
+def _make_envelope() -> Callable[..., Envelope]:
+    return make_envelope

@@ -7,6 +7,7 @@ binds again. Content, credentials and AUTH dialogue are never logged.
 from __future__ import annotations
 
 import io
+import json
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -76,6 +77,7 @@ class LogSink:
         self._flush = raw.flush
         self._lines: list[bytes] = []
         self._size_bytes = 0
+        self.lost_lines = 0
         self.is_immediate = isinstance(stream, io.TextIOBase) and stream.isatty()
 
     def logger(self, *_: object) -> LogSink:
@@ -109,11 +111,12 @@ class LogSink:
         except OSError:
             self.lost_lines += len(lines)
 
-    lost_lines = 0
-
 
 def _dumps(event: MutableMapping[str, Any], **_: object) -> bytes:
-    return orjson.dumps(event, default=repr)
+    try:
+        return orjson.dumps(event, default=repr)
+    except TypeError:  # a lone surrogate, an integer past 64 bits: rare, and never a reason to fail
+        return json.dumps(event, default=repr).encode()
 
 
 def _cut(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -58,8 +58,7 @@ class Service:
             except Exception as error:
                 self.stop()
                 raise StartError(f"{name}: {_cause(error)}", component=name) from error
-            if (name, component) not in self._to_stop:
-                self._to_stop.append((name, component))
+            self._to_stop = [*(part for part in self._to_stop if part[0] != name), (name, component)]
         addresses = {name: list(edge.addresses) for name, edge in self._edges.items()}
         self._log.info(events.SERVICE_STARTED, addresses=addresses)
 

@@ -23,7 +23,7 @@ from mdacore.contracts import (
     State,
 )
 from mdacore.testing.clock import ManualClock
-from mdacore.words import ClaimLost, Envelope, QueueId, Reply, domain_of
+from mdacore.words import ClaimLost, Content, Envelope, MemoryBody, QueueId, Reply, domain_of
 
 POLL_S = 0.05
 
@@ -162,7 +162,7 @@ class MemoryStorage:
         self._next += 1
         queue_id = QueueId(f"memory{self._next:010d}")
         self._rows[queue_id] = _Row(
-            queue=queue, message=message, envelope=message.envelope, due_at=message.due_at, held=message.held
+            queue=queue, message=message, envelope=_kept(message.envelope), due_at=message.due_at, held=message.held
         )
         self._changed.set()
         return self._claim(queue_id) if message.claim and not message.held else queue_id
@@ -224,6 +224,14 @@ class MemoryStorage:
     def _fail(self, method: str) -> None:
         if self.fail_next.get(method):
             raise self.fail_next[method].pop(0)
+
+
+def _kept(envelope: Envelope) -> Envelope:
+    """With the body in memory: a spooled file stays the caller's."""
+    if isinstance(envelope.content.body, MemoryBody):
+        return envelope
+    body = MemoryBody(b"".join(envelope.content.body.chunks()))
+    return envelope.with_content(Content(body, envelope.content.edits))
 
 
 def _fits(entry: QueueEntry, query: Query) -> bool:

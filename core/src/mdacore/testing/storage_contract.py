@@ -1,0 +1,453 @@
+"""The contract suite for storages: a class of tests to inherit from. Needs pytest.
+
+    class TestMyStorage(StorageContract):
+        def make_storage(self, path, clock):
+            return MyStorage(MyConfig(path=path), context_with(clock))
+
+Each test is one rule of `mdacore.contracts.storage`; its name and docstring say which.
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import attrs
+import gevent
+import pytest
+
+from mdacore.contracts import (
+    Change,
+    Claim,
+    Clock,
+    Closing,
+    NewMessage,
+    Outcome,
+    Query,
+    QueueEntry,
+    QueueStorage,
+    Settlement,
+    State,
+)
+from mdacore.testing.clock import ManualClock
+from mdacore.words import (
+    ClaimLost,
+    Client,
+    Content,
+    Envelope,
+    FileBody,
+    MemoryBody,
+    QueueId,
+    Recipient,
+    Reply,
+    SessionId,
+)
+
+QUEUE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{9,63}")
+DELIVERED = Closing(outcome=Outcome.DELIVERED, reply=Reply.parse("250 2.0.0 Delivered"))
+BOUNCED = Closing(outcome=Outcome.BOUNCED, reply=Reply.parse("550 5.1.1 No such user"), notice="sent")
+LATER = Reply.parse("451 4.2.1 Mailbox busy")
+BODY = b"Subject: hello\r\n\r\n\x00 any octets \xff\r\n"
+
+OpenStorage = Callable[[], QueueStorage]
+
+
+class StorageContract(abc.ABC):
+    """Inherit, and give `make_storage`. `is_durable = False` leaves out what a storage in memory cannot keep."""
+
+    is_durable = True
+
+    @abc.abstractmethod
+    def make_storage(self, path: Path, clock: Clock) -> QueueStorage:
+        """A storage at this path (which may not exist), built and not started."""
+
+    @pytest.fixture
+    def clock(self) -> ManualClock:
+        return ManualClock()
+
+    @pytest.fixture
+    def open_storage(self, tmp_path: Path, clock: ManualClock) -> Iterator[OpenStorage]:
+        """Opens the storage; a second call first stops the one before, as a restart does."""
+        opened: list[QueueStorage] = []
+
+        def open_() -> QueueStorage:
+            for storage in opened:
+                storage.stop()
+            opened.append(self.make_storage(tmp_path / "store", clock))
+            opened[-1].start()
+            return opened[-1]
+
+        yield open_
+        for storage in opened:
+            storage.stop()
+
+    @pytest.fixture
+    def storage(self, open_storage: OpenStorage) -> QueueStorage:
+        return open_storage()
+
+    # write
+
+    def test_write_gives_a_claim_where_one_was_asked_for_and_an_id_elsewhere(
+        self, storage: QueueStorage, clock: ManualClock
+    ) -> None:
+        plain, claimed, held = storage.write(
+            [new(clock), new(clock, claim=True), new(clock, claim=True, held="why")], queue="main"
+        )
+
+        assert isinstance(claimed, Claim)
+        assert (1, "main", "local/") == (claimed.attempt, claimed.queue, claimed.lane)
+        assert not isinstance(plain, Claim)
+        assert not isinstance(held, Claim)
+
+    def test_an_id_is_short_safe_text_and_never_given_twice(self, storage: QueueStorage, clock: ManualClock) -> None:
+        ids = [id_of(given) for _ in range(50) for given in storage.write([new(clock), new(clock)], queue="main")]
+
+        assert all(QUEUE_ID.fullmatch(queue_id) for queue_id in ids)
+        assert len(ids) == len({queue_id.lower() for queue_id in ids})
+
+    def test_an_id_is_not_used_again_after_its_message_is_gone(
+        self, open_storage: OpenStorage, clock: ManualClock
+    ) -> None:
+        storage = open_storage()
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+        storage.settle(claim, Settlement(closed={0: DELIVERED}))
+        if self.is_durable:
+            storage = open_storage()
+
+        (again,) = storage.write([new(clock)], queue="main")
+
+        assert claim.queue_id != id_of(again)
+
+    def test_a_key_seen_before_stores_nothing_and_gives_the_same_ids(
+        self, storage: QueueStorage, clock: ManualClock
+    ) -> None:
+        first = storage.write([new(clock, claim=True), new(clock)], queue="main", key="k1")
+        again = storage.write([new(clock, claim=True), new(clock)], queue="main", key="k1")
+        other = storage.write([new(clock)], queue="main", key="k2")
+
+        assert [id_of(given) for given in first] == list(again)
+        assert 3 == len(listed(storage))
+        assert id_of(other[0]) not in again
+
+    def test_many_writers_at_once_all_get_their_own(self, storage: QueueStorage, clock: ManualClock) -> None:
+        writers = [gevent.spawn(storage.write, [new(clock)], queue="main") for _ in range(300)]
+        gevent.joinall(writers, raise_error=True)
+
+        assert 300 == len({id_of(writer.value[0]) for writer in writers if writer.value})
+        assert 300 == len(listed(storage))
+
+    # read
+
+    def test_read_gives_the_envelope_as_it_was_written(self, storage: QueueStorage, clock: ManualClock) -> None:
+        envelope = Envelope(
+            sender="älice@example.org",
+            recipients=(
+                Recipient(number=0, address='"odd one"@example.test', notify=("SUCCESS", "DELAY"), orcpt="rfc822;x@y"),
+                Recipient(number=1, address="b@example.test", original_address="a@example.test"),
+            ),
+            content=Content(MemoryBody(BODY)).remove(b"subject").prepend(b"X-Odd: \xff\r\n"),
+            client=Client(
+                ip="192.0.2.1", host="h", helo="e", protocol="ESMTP", identity="u", edge="mx", session_id=SessionId("s")
+            ),
+            received_at=clock.now() - 5.5,
+            body_type="8BITMIME",
+            is_smtputf8=True,
+            dsn_return="HDRS",
+            dsn_envelope_id="id 1",
+        )
+
+        (claim,) = claims(storage.write([new(clock, envelope=envelope, claim=True)], queue="main"))
+
+        message = storage.read(claim)
+        assert attrs.evolve(envelope, content=message.envelope.content) == message.envelope
+        assert content_of(envelope) == content_of(message.envelope)
+        assert envelope.received_at == message.accepted_at
+
+    def test_a_spooled_body_outlives_the_file_that_it_came_in(
+        self, storage: QueueStorage, clock: ManualClock, tmp_path: Path
+    ) -> None:
+        spooled = tmp_path / "spooled"
+        spooled.write_bytes(BODY * 20_000)
+        envelope = make_envelope(clock, content=Content(FileBody(spooled, len(BODY) * 20_000)))
+
+        (claim,) = claims(storage.write([new(clock, envelope=envelope, claim=True)], queue="main"))
+        spooled.unlink()
+
+        assert BODY * 20_000 == content_of(storage.read(claim).envelope)
+
+    def test_parts_that_share_a_body_end_one_by_one(self, storage: QueueStorage, clock: ManualClock) -> None:
+        content = Content(MemoryBody(BODY))
+        parts = [new(clock, envelope=make_envelope(clock, content=content), claim=True) for _ in range(3)]
+        first, second, third = claims(storage.write(parts, queue="main"))
+
+        storage.settle(first, Settlement(closed={0: DELIVERED}))
+        assert BODY == content_of(storage.read(second).envelope)
+        storage.settle(second, Settlement(closed={0: DELIVERED}))
+        assert BODY == content_of(storage.read(third).envelope)
+
+    # claim and release
+
+    def test_what_is_due_is_claimed_longest_due_first_and_the_rest_waits(
+        self, storage: QueueStorage, clock: ManualClock
+    ) -> None:
+        due = [clock.now() - 10, clock.now() - 30, clock.now() + 60, clock.now() - 20]
+        ids = [id_of(given) for given in storage.write([new(clock, due_at=at) for at in due], queue="main")]
+
+        first = storage.claim("main", 2)
+        second = storage.claim("main", 2)
+
+        assert [ids[1], ids[3]] == [claim.queue_id for claim in first]
+        assert [ids[0]] == [claim.queue_id for claim in second]
+        clock.advance(60)
+        assert [ids[2]] == [claim.queue_id for claim in storage.claim("main", 2)]
+
+    def test_a_claim_leaves_out_other_queues_full_lanes_and_what_is_held(
+        self, storage: QueueStorage, clock: ManualClock
+    ) -> None:
+        storage.write([new(clock)], queue="other")
+        storage.write([new(clock, lane="far/full.test"), new(clock, held="why")], queue="main")
+        (wanted,) = storage.write([new(clock, lane="far/free.test")], queue="main")
+
+        assert [wanted] == [claim.queue_id for claim in storage.claim("main", 9, full_lanes={"far/full.test"})]
+
+    def test_no_message_is_claimed_twice(self, storage: QueueStorage, clock: ManualClock) -> None:
+        storage.write([new(clock) for _ in range(100)], queue="main")
+
+        claimers = [gevent.spawn(storage.claim, "main", 7) for _ in range(20)]
+        gevent.joinall(claimers, raise_error=True)
+
+        claimed = [claim.queue_id for claimer in claimers for claim in claimer.value or ()]
+        assert 100 == len(claimed) == len(set(claimed))
+
+    def test_a_released_message_is_due_as_before_and_its_attempt_uncounted(
+        self, storage: QueueStorage, clock: ManualClock
+    ) -> None:
+        storage.write([new(clock)], queue="main")
+        (claim,) = storage.claim("main", 1)
+
+        storage.release(claim)
+
+        (again,) = storage.claim("main", 1)
+        assert (claim.queue_id, 1, 0) == (again.queue_id, again.attempt, again.unsettled)
+
+    def test_wait_returns_when_there_is_something_to_claim(self, storage: QueueStorage, clock: ManualClock) -> None:
+        waiter = gevent.spawn(storage.wait, "main", 60.0)
+        gevent.idle()
+        storage.write([new(clock)], queue="main")
+
+        waiter.join(5)
+
+        assert waiter.ready()
+
+    # settle
+
+    def test_with_no_recipient_left_open_the_message_is_gone(self, storage: QueueStorage, clock: ManualClock) -> None:
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+
+        assert [] == list(storage.settle(claim, Settlement(closed={0: DELIVERED})))
+
+        assert [] == listed(storage)
+
+    def test_open_recipients_stay_under_their_numbers_with_their_last_reply(
+        self, open_storage: OpenStorage, clock: ManualClock
+    ) -> None:
+        """Case 75: a, b, c = delivered, deferred, failed; only b is left, still number 1."""
+        storage = open_storage()
+        envelope = make_envelope(clock, "a@example.test", "b@example.test", "c@example.test")
+        (claim,) = claims(storage.write([new(clock, envelope=envelope, claim=True)], queue="main"))
+
+        due_at = clock.now() + 60
+        storage.settle(claim, Settlement(closed={0: DELIVERED, 2: BOUNCED}, deferred={1: LATER}, due_at=due_at))
+        if self.is_durable:
+            storage = open_storage()
+
+        (entry,) = listed(storage)
+        assert ([("b@example.test", LATER)], due_at, 1) == (list(entry.recipients), entry.due_at, entry.attempts)
+        assert [] == list(storage.claim("main", 1))
+        clock.advance(60)
+        (again,) = storage.claim("main", 1)
+        assert (2, 0) == (again.attempt, again.unsettled)
+        assert [(1, "b@example.test")] == [(r.number, r.address) for r in storage.read(again).envelope.recipients]
+
+    def test_notices_are_stored_in_the_same_step_in_the_same_queue(
+        self, storage: QueueStorage, clock: ManualClock
+    ) -> None:
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+        notice = new(clock, envelope=make_envelope(clock, "alice@example.org", sender=""))
+
+        (notice_id,) = storage.settle(claim, Settlement(closed={0: BOUNCED}, notices=[notice]))
+
+        (entry,) = listed(storage)
+        assert (notice_id, "main", "") == (entry.queue_id, entry.queue, entry.sender)
+        assert [notice_id] == [again.queue_id for again in storage.claim("main", 1)]
+
+    def test_a_settlement_may_hold_the_message(self, storage: QueueStorage, clock: ManualClock) -> None:
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+
+        storage.settle(claim, Settlement(held="looks odd"))
+
+        (entry,) = listed(storage)
+        assert (State.HELD, "looks odd") == (entry.state, entry.held)
+        assert [] == list(storage.claim("main", 1))
+
+    def test_a_claim_is_settled_once(self, storage: QueueStorage, clock: ManualClock) -> None:
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+        storage.settle(claim, Settlement(deferred={0: LATER}, due_at=clock.now()))
+
+        for late in (storage.settle, storage.release, storage.read):
+            with pytest.raises(ClaimLost):
+                late(claim, Settlement(closed={0: DELIVERED})) if late == storage.settle else late(claim)  # type: ignore[call-arg, arg-type] # three signatures
+
+        (entry,) = listed(storage)
+        assert [("bob@example.test", LATER)] == list(entry.recipients)
+
+    def test_a_late_owner_changes_nothing(self, storage: QueueStorage, clock: ManualClock) -> None:
+        (late,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+        storage.release(late)
+        (current,) = storage.claim("main", 1)
+
+        with pytest.raises(ClaimLost):
+            storage.settle(late, Settlement(closed={0: DELIVERED}))
+
+        assert late.epoch < current.epoch
+        assert BODY == content_of(storage.read(current).envelope)
+
+    # crash
+
+    def test_what_was_stored_is_there_after_a_restart(self, open_storage: OpenStorage, clock: ManualClock) -> None:
+        if not self.is_durable:
+            return
+        storage = open_storage()
+        plain, held = storage.write([new(clock), new(clock, held="why")], queue="main")
+
+        storage = open_storage()
+
+        assert {plain: State.DUE, held: State.HELD} == {entry.queue_id: entry.state for entry in listed(storage)}
+
+    def test_a_claim_that_was_never_settled_is_given_out_again_and_counted(
+        self, open_storage: OpenStorage, clock: ManualClock
+    ) -> None:
+        if not self.is_durable:
+            return
+        (claim,) = claims(open_storage().write([new(clock, claim=True)], queue="main"))
+
+        for unsettled in (1, 2):
+            storage = open_storage()
+            (again,) = storage.claim("main", 1)
+            assert (claim.queue_id, unsettled + 1, unsettled) == (again.queue_id, again.attempt, again.unsettled)
+
+        assert again.epoch > claim.epoch
+
+    def test_a_key_is_remembered_over_a_restart(self, open_storage: OpenStorage, clock: ManualClock) -> None:
+        if not self.is_durable:
+            return
+        first = open_storage().write([new(clock)], queue="main", key="k1")
+
+        assert list(first) == list(open_storage().write([new(clock)], queue="main", key="k1"))
+
+    # entries and amend
+
+    def test_entries_are_found_by_all_that_is_asked(self, storage: QueueStorage, clock: ManualClock) -> None:
+        wanted = make_envelope(clock, "bob@example.test", "eve@Other.Test", sender="alice@example.org")
+        other = make_envelope(clock, "carol@example.net", sender="")
+        found, held = storage.write([new(clock, envelope=wanted), new(clock, envelope=other, held="why")], queue="main")
+        storage.write([new(clock, envelope=wanted)], queue="second")
+
+        def ids(query: Query) -> list[QueueId]:
+            return [entry.queue_id for entry in storage.entries(query)]
+
+        assert [found, held] == ids(Query(queue="main"))
+        assert [found] == ids(Query(queue="main", sender="alice@example.org", states=[State.DUE]))
+        assert [held] == ids(Query(sender=""))
+        assert [found] == ids(Query(queue="main", recipient="bob@example.test"))
+        assert [found] == ids(Query(queue="main", domain="other.test"))
+        assert [held] == ids(Query(queue_ids=[id_of(held)]))
+        assert [found] == ids(Query(limit=1))
+        assert [] == ids(Query(recipient="bob@example.test", states=[State.HELD]))
+
+    def test_entries_say_what_is_running(self, storage: QueueStorage, clock: ManualClock) -> None:
+        storage.write([new(clock, claim=True)], queue="main")
+
+        (entry,) = listed(storage)
+
+        assert (State.ACTIVE, 1, len(BODY)) == (entry.state, entry.attempts, entry.size_bytes)
+
+    def test_an_operator_holds_releases_and_hastens(self, storage: QueueStorage, clock: ManualClock) -> None:
+        storage.write([new(clock, due_at=clock.now() + 3600)], queue="main")
+
+        assert 1 == storage.amend(Query(), Change.HOLD)
+        assert [State.HELD] == [entry.state for entry in listed(storage)]
+        assert 1 == storage.amend(Query(), Change.RELEASE)
+        assert [State.DUE] == [entry.state for entry in listed(storage)]
+        assert [] == list(storage.claim("main", 1))
+        assert 1 == storage.amend(Query(), Change.DUE_NOW)
+        assert 1 == len(storage.claim("main", 1))
+
+    def test_an_operator_discards(self, storage: QueueStorage, clock: ManualClock) -> None:
+        keep, drop = storage.write([new(clock), new(clock)], queue="main")
+
+        assert 1 == storage.amend(Query(queue_ids=[id_of(drop)]), Change.DISCARD)
+
+        assert [keep] == [entry.queue_id for entry in listed(storage)]
+
+    def test_what_is_claimed_is_not_amended(self, storage: QueueStorage, clock: ManualClock) -> None:
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+
+        assert 0 == storage.amend(Query(), Change.DISCARD)
+
+        storage.settle(claim, Settlement(closed={0: DELIVERED}))
+
+    def test_renew_keeps_what_is_ours_and_leaves_out_what_is_not(
+        self, storage: QueueStorage, clock: ManualClock
+    ) -> None:
+        ours, settled = claims(storage.write([new(clock, claim=True), new(clock, claim=True)], queue="main"))
+        storage.settle(settled, Settlement(closed={0: DELIVERED}))
+
+        assert [ours] == list(storage.renew([ours, settled]))
+
+    # the rest
+
+    def test_its_durability_is_one_sentence(self, storage: QueueStorage) -> None:
+        assert re.fullmatch(r"[A-Z][^.]+\.", storage.durability)
+
+    def test_stop_may_be_called_again(self, storage: QueueStorage) -> None:
+        storage.stop()
+        storage.stop()
+
+
+def make_envelope(
+    clock: Clock, *addresses: str, sender: str = "alice@example.org", content: Content | None = None
+) -> Envelope:
+    """An envelope for these addresses, by default for one."""
+    recipients = [Recipient(number=n, address=address) for n, address in enumerate(addresses or ["bob@example.test"])]
+    return Envelope(
+        sender=sender,
+        recipients=tuple(recipients),
+        content=content or Content(MemoryBody(BODY)),
+        received_at=clock.now(),
+    )
+
+
+def new(clock: Clock, *, envelope: Envelope | None = None, **given: object) -> NewMessage:
+    """A message that is due now, in the lane ``local/``."""
+    values = {"lane": "local/", "due_at": clock.now(), **given}
+    return NewMessage(envelope=envelope or make_envelope(clock), **values)  # type: ignore[arg-type] # by keyword
+
+
+def claims(given: Sequence[Claim | QueueId]) -> list[Claim]:
+    assert all(isinstance(one, Claim) for one in given)
+    return [one for one in given if isinstance(one, Claim)]
+
+
+def id_of(given: Claim | QueueId) -> QueueId:
+    return given.queue_id if isinstance(given, Claim) else given
+
+
+def listed(storage: QueueStorage) -> list[QueueEntry]:
+    return list(storage.entries(Query()))
+
+
+def content_of(envelope: Envelope) -> bytes:
+    return b"".join(envelope.content.chunks())

@@ -1,0 +1,13 @@
+"""The memory storage keeps the storage contract, but for durability."""
+
+from __future__ import annotations
+
+from mdacore.testing import MemoryStorage
+from mdacore.testing.storage_contract import StorageContract
+
+
+class TestMemoryStorage(StorageContract):
+    is_durable = False
+
+    def make_storage(self, path, clock):
+        return MemoryStorage(clock)

@@ -296,9 +296,12 @@ class StorageContract(abc.ABC):
         (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
         storage.settle(claim, Settlement(deferred={0: LATER}, due_at=clock.now()))
 
-        for late in (storage.settle, storage.release, storage.read):
-            with pytest.raises(ClaimLost):
-                late(claim, Settlement(closed={0: DELIVERED})) if late == storage.settle else late(claim)  # type: ignore[call-arg, arg-type] # three signatures
+        with pytest.raises(ClaimLost):
+            storage.settle(claim, Settlement(closed={0: DELIVERED}))
+        with pytest.raises(ClaimLost):
+            storage.release(claim)
+        with pytest.raises(ClaimLost):
+            storage.read(claim)
 
         (entry,) = listed(storage)
         assert [("bob@example.test", LATER)] == list(entry.recipients)

@@ -68,7 +68,7 @@ class Intake:
             except Deadline as expired:
                 if expired is not deadline:
                     raise
-                self._log.error(events.PLUGIN_OVERRAN, deadline_s=self._deadline_s, instance="queue policies")
+                self._log.error(events.PLUGIN_OVERRAN, component="queue policies", deadline_s=self._deadline_s)
                 raise ComponentFailure("the queue policies together overran their deadline") from expired
         return parts
 

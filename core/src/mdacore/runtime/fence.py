@@ -58,11 +58,11 @@ class Fence:
         except Deadline as deadline:
             if deadline is not timer:
                 raise
-            self.log.error(events.PLUGIN_OVERRAN, deadline_s=self.deadline_s, exc_info=True)
+            self.log.error(events.PLUGIN_OVERRAN, component=self.instance, deadline_s=self.deadline_s, exc_info=True)
             message = f"{self.instance} overran its deadline of {self.deadline_s} s"
             raise ComponentFailure(message, component=self.instance) from deadline
         except BaseException as error:  # a plugin's own Timeout, SystemExit and KeyboardInterrupt end here too
-            self.log.error(events.PLUGIN_FAILED, error=repr(error), exc_info=True)
+            self.log.error(events.PLUGIN_FAILED, component=self.instance, error=repr(error), exc_info=True)
             raise ComponentFailure(f"{self.instance} raised {error!r}", component=self.instance) from error
         finally:
             if timer is not None:

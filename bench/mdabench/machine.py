@@ -1,0 +1,96 @@
+"""What the kernel says about time spent (Linux, /proc), and waiting until little of it is."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mdabench.load import Unavailable
+
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+STEP_S = 0.25
+REST_SHARE = 0.1  # of one core
+DISK = Path("/var/tmp")  # noqa: S108 - the one temporary folder that is meant to be on a disk; we make a private one in it
+IN_MEMORY = frozenset({"tmpfs", "ramfs"})
+
+
+def machine_cpu_s() -> float:
+    """CPU seconds that all cores together have been busy since the machine started, without what a host took away."""
+    user, nice, system, _idle, _iowait, irq, softirq = map(int, _words(Path("/proc/stat"))[1:8])
+    return (user + nice + system + irq + softirq) / TICKS_A_SECOND
+
+
+def session_cpu_s(session: int) -> float:
+    """CPU seconds of all processes of one process session, with their children that have ended and were waited for."""
+    ticks = 0
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            ticks += _ticks(folder / "stat", session)
+    return ticks / TICKS_A_SECOND
+
+
+def _ticks(stat: Path, session: int) -> int:
+    try:
+        fields = stat.read_text(errors="replace").rpartition(")")[2].split()  # the name before it may hold spaces
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # it ended while we looked; its parent has counted it
+    return sum(map(int, fields[11:15])) if int(fields[3]) == session else 0
+
+
+def wait_for_rest(cpu_s: Callable[[], float], *, limit_s: float) -> bool:
+    """Return when this clock of CPU time almost stands still; False if it did not within the limit."""
+    end = time.monotonic() + limit_s
+    before = cpu_s()
+    while time.monotonic() < end:
+        time.sleep(STEP_S)
+        after = cpu_s()
+        if after - before < REST_SHARE * STEP_S:
+            return True
+        before = after
+    return False
+
+
+def file_system(path: Path) -> str:
+    """The type of the file system that holds this folder, as the kernel names it."""
+    real = path.resolve()
+    mounts = [line.split()[1:3] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    holding = [(len(point), kind) for point, kind in mounts if real.is_relative_to(point)]
+    return max(holding)[1]
+
+
+def durable(folder: Path) -> Path:
+    """The folder, unless it is in memory, where a sync costs nothing. Raises Unavailable."""
+    if not folder.is_dir():
+        raise Unavailable(f"{folder} is not a folder")
+    kind = file_system(folder)
+    if kind in IN_MEMORY:
+        raise Unavailable(f"{folder} is in memory ({kind}); give --data a folder on a disk")
+    return folder.resolve()
+
+
+def described(data: Path) -> str:
+    """The machine in one line, for the head of a report."""
+    cpu = next((line.partition(": ")[2] for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
+    return ", ".join(
+        part
+        for part in (
+            f"{os.cpu_count()} cores",
+            cpu,
+            f"Linux {platform.release()}",
+            f"{file_system(data)} at {data}",
+            f"Python {platform.python_version()}",
+        )
+        if part
+    )
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines()
+
+
+def _words(path: Path) -> list[str]:
+    with path.open() as file:
+        return file.readline().split()

@@ -12,7 +12,6 @@ import sys
 import attrs
 
 from mdacore import (
-    API_VERSION,
     Context,
     Health,
     PolicyParts,
@@ -63,7 +62,7 @@ class StaffPlugin:
 
     @hookimpl
     def mdacore_policies(self):
-        return [Provider(kind="staff", config=Allowed, build=OnlyStaff, api=API_VERSION)]
+        return [Provider(kind="staff", config=Allowed, build=OnlyStaff, api=1)]
 
 
 def main(state: str, port: int) -> int:

@@ -39,6 +39,7 @@ from mdacore.contracts import (
 )
 from mdacore.hookspecs import hookimpl
 from mdacore.words import (
+    LOCAL_ERROR,
     Body,
     ClaimLost,
     Client,
@@ -76,6 +77,7 @@ from mdacore.words import (
 
 __all__ = [
     "API_VERSION",
+    "LOCAL_ERROR",
     "Attempt",
     "Body",
     "Chain",

@@ -8,11 +8,11 @@ A plugin is a module named by an entry point in the group ``mdacore``::
 and implements the hooks of the roles it fills. Each hook is called once, at assembly, and returns descriptions;
 messages travel through the components that `Provider.build` makes, never through a hook::
 
-    from mdacore import API_VERSION, Provider, hookimpl
+    from mdacore import Provider, hookimpl
 
     @hookimpl
     def mdacore_relays():
-        yield Provider(kind="example", config=ExampleConfig, build=ExampleRelay, api=API_VERSION, default=True)
+        yield Provider(kind="example", config=ExampleConfig, build=ExampleRelay, api=1, default=True)
 
 A hook may import what it needs, but does no I/O. A misspelt hook name or argument rejects the plugin, with the reason
 in ``mdacore plugins``.

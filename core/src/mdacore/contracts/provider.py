@@ -35,7 +35,7 @@ class Provider(Generic[ConfigT, ContextT, ComponentT]):
             `mdacore init` writes.
         build: makes the component. Pure: no I/O, no threads, no greenlets; that belongs to `Component.start`. It may
             raise ValueError with a sentence for the operator, which is reported as a problem of the instance's table.
-        api: the API_VERSION that the plugin was written for.
+        api: the API_VERSION that the plugin was written for, as a number: imported it would always agree.
         default: the kind that a plugin named on the command line without a file means; one per plugin and role.
         check: what can be known from the configuration, the environment and stat alone: an unwritable folder, a
             missing program. Problem keys are relative to the instance's table (``"path"``). No side effects.

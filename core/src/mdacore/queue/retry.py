@@ -25,7 +25,7 @@ class RetrySchedule:
     """
 
     delays_s: tuple[float, ...] = attrs.field()
-    jitter: float = 0.1
+    jitter: float = attrs.field(default=0.1, validator=[attrs.validators.ge(0), attrs.validators.le(1)])
 
     @delays_s.validator
     def _check_delays(self, _: attrs.Attribute[tuple[float, ...]], delays_s: tuple[float, ...]) -> None:

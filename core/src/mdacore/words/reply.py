@@ -12,8 +12,8 @@ from typing import Any
 
 import attrs
 
-_ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})")
-_REPLY = re.compile(r"([2-5]\d\d)(?: +([245]\.\d{1,3}\.\d{1,3}))?(?: +(.*))?", re.DOTALL)
+_ENHANCED = re.compile(r"([245])\.([0-9]{1,3})\.([0-9]{1,3})")
+_REPLY = re.compile(r"([2-5][0-9]{2})(?: +([245]\.[0-9]{1,3}\.[0-9]{1,3}))?(?: +(.*))?", re.DOTALL)
 _UNSAFE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _MAX_TEXT_CHARS = 2000
 

@@ -1,0 +1,77 @@
+"""MaildirConfig and its check: what is known before anything is started."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mdacore import Context
+from mdacore.log import get_log
+from mdacore.testing import ManualClock
+from mdacore_relay_maildir import MaildirConfig, mdacore_relays
+from mdacore_relay_maildir.config import check
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return Context(
+        instance="relays.local",
+        state_path=tmp_path,
+        hostname="mx.example.com",
+        clock=ManualClock(),
+        log=get_log("relays.local"),
+    )
+
+
+class TestConfig:
+    @pytest.mark.parametrize("folder", ["../{local}", "{user}", "/{local}"])
+    def test_bad_folder_is_refused(self, folder: str) -> None:
+        with pytest.raises(ValueError, match="folder"):
+            MaildirConfig(folder=folder)
+
+    @pytest.mark.parametrize("workers", [0, -1, 257])
+    def test_unreasonable_number_of_workers_is_refused(self, workers: int) -> None:
+        with pytest.raises(ValueError, match="workers"):
+            MaildirConfig(workers=workers)
+
+    def test_it_is_the_plugin_s_default_kind(self) -> None:
+        (provider,) = mdacore_relays()
+
+        assert ("maildir", True) == (provider.kind, provider.default)
+
+
+class TestCheck:
+    def test_folder_that_can_be_made_is_no_problem_and_is_not_made(self, context: Context) -> None:
+        assert [] == list(check(MaildirConfig(path=Path("a/b/c")), context))
+        assert [] == list(context.state_path.iterdir())
+
+    def test_folder_that_is_there_is_no_problem(self, context: Context) -> None:
+        (context.state_path / "maildirs").mkdir(mode=0o700)
+
+        assert [] == list(check(MaildirConfig(), context))
+
+    def test_file_in_its_place_is_a_problem(self, context: Context) -> None:
+        (context.state_path / "maildirs").write_text("")
+
+        problems = list(check(MaildirConfig(path=Path("maildirs/here")), context))
+
+        assert ["path"] == [problem.key for problem in problems]
+        assert "is not a folder" in problems[0].text
+
+    def test_case_114_folder_that_everybody_may_write_is_a_problem(self, context: Context) -> None:
+        (context.state_path / "maildirs").mkdir()
+        (context.state_path / "maildirs").chmod(0o777)
+
+        (problem,) = check(MaildirConfig(), context)
+
+        assert "written by everybody" in problem.text
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_folder_that_may_not_be_written_is_a_problem(self, context: Context) -> None:
+        context.state_path.chmod(0o500)
+
+        (problem,) = check(MaildirConfig(), context)
+
+        assert "may not write" in problem.text

@@ -1,0 +1,340 @@
+"""Maildirs: what is in ``new/`` is whole and durable, and nothing outside of the root is touched."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mdacore.testing import ManualClock
+from mdacore_relay_maildir.maildirs import Maildirs, UniqueNames, UnsafeFolder, make_root
+
+FOLDER = ("example.com", "bob")
+
+
+def always() -> bool:
+    return True
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    path = tmp_path / "maildirs"
+    make_root(path)
+    return path
+
+
+@pytest.fixture
+def maildirs(root: Path) -> Maildirs:
+    return Maildirs(root, UniqueNames("mx.example.com", ManualClock()))
+
+
+def tree(path: Path) -> list[str]:
+    """Every file below, relative."""
+    return sorted(str(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir())
+
+
+@contextmanager
+def files_limited_to(size_bytes: int) -> Iterator[None]:
+    """The system stops every write of this process at this size, in mid-file, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class TestUniqueNames:
+    def test_name_holds_time_process_number_and_host(self) -> None:
+        names = UniqueNames("mx.example.com", ManualClock(1_700_000_000.25))
+
+        expected = [f"1700000000.M250000P{os.getpid()}Q{number}.mx.example.com" for number in (1, 2)]
+        assert expected == [names(), names()]
+
+    def test_case_089_slash_and_colon_of_the_host_are_written_in_octal(self) -> None:
+        names = UniqueNames("a/b:c", ManualClock())
+
+        assert names().endswith(r".a\057b\072c")
+
+    def test_long_host_leaves_a_legal_file_name(self) -> None:
+        assert len(UniqueNames(".".join(["x" * 60] * 4), ManualClock())()) < 255
+
+
+class TestStore:
+    def test_message_lies_whole_in_new_and_nothing_in_tmp(self, maildirs: Maildirs, root: Path) -> None:
+        name = maildirs.store(FOLDER, [b"one\n", b"", b"two\n"], is_wanted=always)
+
+        assert [f"example.com/bob/new/{name}"] == tree(root)
+        assert b"one\ntwo\n" == (root / "example.com/bob/new" / name).read_bytes()
+
+    def test_maildir_is_made_for_its_owner_alone(self, maildirs: Maildirs, root: Path) -> None:
+        name = maildirs.store(FOLDER, [b"x"], is_wanted=always)
+
+        folders = [".", "example.com", *(f"example.com/bob/{part}" for part in ("", "cur", "tmp", "new"))]
+        assert {0o700} == {stat.S_IMODE((root / folder).stat().st_mode) for folder in folders}
+        assert 0o600 == stat.S_IMODE((root / "example.com/bob/new" / name).stat().st_mode)
+
+    def test_maildir_that_was_removed_is_made_again(self, maildirs: Maildirs, root: Path) -> None:
+        maildirs.store(FOLDER, [b"x"], is_wanted=always)
+        for path in sorted((root / "example.com").rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+
+        name = maildirs.store(FOLDER, [b"y"], is_wanted=always)
+
+        assert [f"example.com/bob/new/{name}"] == tree(root)
+
+    @pytest.mark.parametrize("part", ["tmp", "new"])
+    def test_case_089_name_that_is_taken_is_left_alone_and_another_one_used(
+        self, maildirs: Maildirs, root: Path, part: str
+    ) -> None:
+        taken = root / "example.com/bob" / part / f"1700000000.M0P{os.getpid()}Q1.mx.example.com"
+        taken.parent.mkdir(parents=True, mode=0o700)
+        taken.write_bytes(b"older")
+
+        name = maildirs.store(FOLDER, [b"x"], is_wanted=always)
+
+        assert taken.name != name
+        assert b"older" == taken.read_bytes()
+        assert b"x" == (root / "example.com/bob/new" / name).read_bytes()
+
+    def test_names_that_are_all_taken_end_in_an_error(self, root: Path) -> None:
+        maildirs = Maildirs(root, lambda: "same")
+        maildirs.store(FOLDER, [b"x"], is_wanted=always)
+
+        with pytest.raises(FileExistsError):
+            maildirs.store(FOLDER, [b"y"], is_wanted=always)
+
+        assert ["example.com/bob/new/same"] == tree(root)
+        assert b"x" == (root / "example.com/bob/new/same").read_bytes()
+
+    def test_message_that_is_no_longer_wanted_is_not_seen(self, maildirs: Maildirs, root: Path) -> None:
+        with pytest.raises(InterruptedError):
+            maildirs.store(FOLDER, [b"x"], is_wanted=lambda: False)
+
+        assert [] == tree(root)
+
+    def test_error_in_mid_file_leaves_nothing(self, maildirs: Maildirs, root: Path) -> None:
+        with files_limited_to(100_000), pytest.raises(OSError, match="too large"):
+            maildirs.store(FOLDER, [b"x" * 65_536] * 2, is_wanted=always)
+
+        assert [] == tree(root)
+
+    def test_body_that_cannot_be_read_to_its_end_leaves_nothing(self, maildirs: Maildirs, root: Path) -> None:
+        def pieces() -> Iterator[bytes]:
+            yield b"half a mess"
+            raise OSError("gone")
+
+        with pytest.raises(OSError, match="gone"):
+            maildirs.store(FOLDER, pieces(), is_wanted=always)
+
+        assert [] == tree(root)
+
+    def test_no_descriptor_stays_open(self, maildirs: Maildirs, root: Path) -> None:
+        maildirs.store(FOLDER, [b"x"], is_wanted=always)
+        before = len(list(Path("/proc/self/fd").iterdir()))
+
+        maildirs.store(FOLDER, [b"x"], is_wanted=always)
+        with pytest.raises(InterruptedError):
+            maildirs.store(FOLDER, [b"x"], is_wanted=lambda: False)
+
+        assert before == len(list(Path("/proc/self/fd").iterdir()))
+
+    def test_many_threads_at_once_each_leave_their_message(self, maildirs: Maildirs, root: Path) -> None:
+        def deliver(thread: int) -> None:
+            for number in range(10):
+                maildirs.store(FOLDER, [b"%d/%d" % (thread, number)], is_wanted=always)
+
+        threads = [threading.Thread(target=deliver, args=(thread,)) for thread in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        found = sorted(file.read_bytes() for file in (root / "example.com/bob/new").iterdir())
+        assert sorted(b"%d/%d" % (thread, number) for thread in range(8) for number in range(10)) == found
+
+
+class TestUnsafeFolders:
+    @pytest.mark.parametrize("where", ["example.com", "example.com/bob", "example.com/bob/new", "example.com/bob/tmp"])
+    @pytest.mark.parametrize("is_known", [False, True])
+    def test_case_089_symbolic_link_is_not_followed(
+        self, maildirs: Maildirs, root: Path, tmp_path: Path, where: str, is_known: bool
+    ) -> None:
+        outside = tmp_path / "outside"
+        for part in ("tmp", "new", "cur", "bob/tmp", "bob/new", "bob/cur"):
+            (outside / part).mkdir(parents=True, mode=0o700)
+        if is_known:
+            maildirs.store(FOLDER, [b"x"], is_wanted=always)
+            (root / where).rename(tmp_path / "aside")
+        else:
+            (root / where).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (root / where).symlink_to(outside)
+
+        with pytest.raises(NotADirectoryError):
+            maildirs.store(FOLDER, [b"x"], is_wanted=always)
+
+        assert [] == tree(outside)
+
+    @pytest.mark.parametrize("where", [".", "example.com", "example.com/bob", "example.com/bob/new"])
+    def test_case_114_folder_that_everybody_may_write_is_refused(
+        self, maildirs: Maildirs, root: Path, where: str
+    ) -> None:
+        (root / "example.com/bob/new").mkdir(parents=True, mode=0o700)
+        (root / where).chmod(0o777)
+
+        with pytest.raises(UnsafeFolder, match="written by everybody"):
+            maildirs.store(FOLDER, [b"x"], is_wanted=always)
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+    @pytest.mark.parametrize("where", [".", "example.com", "example.com/bob", "example.com/bob/new"])
+    def test_case_089_folder_of_another_user_is_refused(self, maildirs: Maildirs, root: Path, where: str) -> None:
+        (root / "example.com/bob/new").mkdir(parents=True, mode=0o700)
+        os.chown(root / where, 12_345, -1)
+
+        with pytest.raises(UnsafeFolder, match="belongs to user 12345"):
+            maildirs.store(FOLDER, [b"x"], is_wanted=always)
+
+    def test_file_in_a_folder_s_place_is_refused(self, maildirs: Maildirs, root: Path) -> None:
+        (root / "example.com").write_text("")
+
+        with pytest.raises(NotADirectoryError):
+            maildirs.store(FOLDER, [b"x"], is_wanted=always)
+
+
+class Recorder:
+    """Calls of `os` by name, with the path behind each descriptor, passed on to the real ones."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+        self.calls: list[str] = []
+        self._root = root
+        for name in ("fsync", "link", "mkdir", "unlink"):
+            monkeypatch.setattr(os, name, self._recorded(name, getattr(os, name)))
+
+    def _recorded(self, name: str, function: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **kwargs: object) -> object:
+            target = args[0] if name == "fsync" else kwargs.get("dst_dir_fd", kwargs.get("dir_fd"))
+            path = Path(f"/proc/self/fd/{target}").readlink().relative_to(self._root)
+            what = "file" if path.parts and path.parts[-1].startswith("1700000000") else str(path)
+            self.calls.append(f"{name} {what}" + (f"/{args[0]}" if name == "mkdir" else ""))
+            return function(*args, **kwargs)
+
+        return call
+
+
+class TestDurability:
+    SYNC_AND_SHOW = (
+        "fsync file",
+        "link example.com/bob/new",
+        "unlink example.com/bob/tmp",
+        "fsync example.com/bob/new",
+    )
+
+    def test_case_062_first_message_syncs_its_file_then_its_name_and_all_folders(
+        self, maildirs: Maildirs, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recorder = Recorder(monkeypatch, root)
+
+        maildirs.store(FOLDER, [b"x"], is_wanted=always)
+
+        made = ["mkdir ./example.com", "mkdir example.com/bob"]
+        made += [f"mkdir example.com/bob/{part}" for part in ("tmp", "new", "cur")]
+        synced = ["fsync example.com/bob", "fsync example.com", "fsync ."]
+        assert [*made, *synced, *self.SYNC_AND_SHOW] == recorder.calls
+
+    def test_case_062_next_message_syncs_its_file_then_its_name(
+        self, maildirs: Maildirs, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        maildirs.store(FOLDER, [b"x"], is_wanted=always)
+        recorder = Recorder(monkeypatch, root)
+
+        maildirs.store(FOLDER, [b"y"], is_wanted=always)
+
+        assert list(self.SYNC_AND_SHOW) == recorder.calls
+
+    def test_folders_that_an_earlier_process_left_unsynced_are_synced(
+        self, maildirs: Maildirs, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A folder may be there in memory only, when whoever made it was killed before the sync."""
+        maildirs.store(FOLDER, [b"x"], is_wanted=always)
+        recorder = Recorder(monkeypatch, root)
+
+        Maildirs(root, UniqueNames("other", ManualClock())).store(FOLDER, [b"y"], is_wanted=always)
+
+        assert {"fsync .", "fsync example.com", "fsync example.com/bob"} <= set(recorder.calls)
+
+    def test_failed_sync_of_the_file_leaves_nothing(
+        self, maildirs: Maildirs, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = maildirs.store(FOLDER, [b"x"], is_wanted=always)
+
+        def broken(_fd: int) -> None:
+            raise OSError(5, "the disk says no")
+
+        monkeypatch.setattr(os, "fsync", broken)
+        with pytest.raises(OSError, match="says no"):
+            maildirs.store(FOLDER, [b"y"], is_wanted=always)
+
+        assert [f"example.com/bob/new/{name}"] == tree(root)
+
+    def test_killed_process_leaves_only_whole_messages_in_new(self, root: Path) -> None:
+        """Case 61 at the relay: three kills in the middle of writing 1 MB messages."""
+        program = (
+            "import sys; from pathlib import Path; from mdacore.runtime import SystemClock\n"
+            "from mdacore_relay_maildir.maildirs import Maildirs, UniqueNames\n"
+            "maildirs = Maildirs(Path(sys.argv[1]), UniqueNames('h', SystemClock()))\n"
+            "while True:\n"
+            "    maildirs.store(('bob',), [b'x' * 65536] * 16, is_wanted=lambda: True); print('.', flush=True)\n"
+        )
+        for _ in range(3):
+            with subprocess.Popen([sys.executable, "-c", program, str(root)], stdout=subprocess.PIPE) as process:
+                assert process.stdout is not None
+                for _ in range(3):
+                    process.stdout.readline()
+                process.send_signal(signal.SIGKILL)
+
+        sizes = [file.stat().st_size for file in (root / "bob/new").iterdir()]
+        assert len(sizes) >= 9
+        assert {16 * 65_536} == set(sizes)
+
+
+class TestMakeRoot:
+    def test_missing_parents_are_made_and_synced(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        synced: list[Path] = []
+        monkeypatch.setattr(os, "fsync", lambda fd: synced.append(Path(f"/proc/self/fd/{fd}").readlink()))
+
+        make_root(tmp_path / "a/b")
+
+        assert [tmp_path, tmp_path / "a"] == synced
+        assert 0o700 == stat.S_IMODE((tmp_path / "a/b").stat().st_mode)
+
+    def test_failure_leaves_nothing_behind(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(_fd: int) -> None:
+            raise OSError(5, "the disk says no")
+
+        monkeypatch.setattr(os, "fsync", broken)
+        with pytest.raises(OSError, match="says no"):
+            make_root(tmp_path / "a/b")
+
+        assert [] == list(tmp_path.iterdir())
+
+    def test_root_that_everybody_may_write_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "root").mkdir()
+        (tmp_path / "root").chmod(0o777)
+
+        with pytest.raises(UnsafeFolder):
+            make_root(tmp_path / "root")
+
+    def test_root_that_is_a_file_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "root").write_text("")
+
+        with pytest.raises(NotADirectoryError):
+            make_root(tmp_path / "root")

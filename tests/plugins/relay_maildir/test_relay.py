@@ -1,0 +1,462 @@
+"""MaildirRelay: the truth about each recipient, and the message byte for byte below the fields of final delivery."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from errno import EDQUOT, EIO, ENOSPC
+from pathlib import Path
+from typing import Any
+
+import attrs
+import gevent
+import gevent.event
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mdacore import (
+    Attempt,
+    Content,
+    Context,
+    Envelope,
+    FileBody,
+    MemoryBody,
+    QueueId,
+    Recipient,
+    Reply,
+    Status,
+)
+from mdacore.testing import ManualClock
+from mdacore_relay_maildir import MaildirConfig, MaildirRelay, events
+
+ATTEMPT = Attempt(queue_id=QueueId("A123456789"), queue="main", number=1, deadline_s=60.0)
+MESSAGE = b"From: a@example.net\r\nSubject: hello\r\n\r\none\r\n\r\n.two\r\n"
+
+
+@attrs.define
+class RecordingLog:
+    """An EventLog that remembers."""
+
+    lines: list[tuple[str, str, dict[str, Any]]] = attrs.field(factory=list)
+
+    def debug(self, event: str, **fields: object) -> None:
+        self.lines.append(("debug", event, fields))
+
+    def info(self, event: str, **fields: object) -> None:
+        self.lines.append(("info", event, fields))
+
+    def warning(self, event: str, **fields: object) -> None:
+        self.lines.append(("warning", event, fields))
+
+    def error(self, event: str, **fields: object) -> None:
+        self.lines.append(("error", event, fields))
+
+
+@pytest.fixture
+def log() -> RecordingLog:
+    return RecordingLog()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "maildirs"
+
+
+@pytest.fixture
+def make_relay(tmp_path: Path, log: RecordingLog) -> Iterator[Callable[..., MaildirRelay]]:
+    """Builds and starts relays; stops them when the test is over."""
+    relays = []
+
+    def make(**config: Any) -> MaildirRelay:
+        context = Context(
+            instance="relays.local", state_path=tmp_path, hostname="mx.example.com", clock=ManualClock(), log=log
+        )
+        relay = MaildirRelay(MaildirConfig(**config), context)
+        relay.start()
+        relays.append(relay)
+        return relay
+
+    yield make
+    for relay in relays:
+        relay.stop()
+
+
+@pytest.fixture
+def relay(make_relay: Callable[..., MaildirRelay]) -> MaildirRelay:
+    return make_relay()
+
+
+def envelope_for(*addresses: str, message: bytes = MESSAGE, sender: str = "a@example.net") -> Envelope:
+    recipients = tuple(Recipient(number=number, address=address) for number, address in enumerate(addresses))
+    return Envelope(sender=sender, recipients=recipients, content=Content(MemoryBody(message)), received_at=0.0)
+
+
+def messages(root: Path, folder: str) -> list[bytes]:
+    return sorted(file.read_bytes() for file in (root / folder / "new").iterdir())
+
+
+def count_threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def files(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if not path.is_dir()]
+
+
+class BlockedSync:
+    """A disk that hangs: `os.fsync` waits in its thread until `release`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._loop = gevent.get_hub().loop
+        self._has_reached = gevent.event.Event()
+        self._released = threading.Event()
+        self._fsync = os.fsync
+        monkeypatch.setattr(os, "fsync", self._wait)
+
+    def _wait(self, fd: int) -> None:
+        self._loop.run_callback_threadsafe(self._has_reached.set)
+        assert self._released.wait(10)
+        self._fsync(fd)
+
+    def wait_until_reached(self) -> None:
+        assert self._has_reached.wait(10)
+
+    def release(self) -> None:
+        self._released.set()
+
+
+class TestDelivery:
+    def test_each_recipient_gets_a_message_of_his_own(self, relay: MaildirRelay, root: Path) -> None:
+        replies = relay.attempt(envelope_for("bob@example.com", "eve@example.org"), ATTEMPT)
+
+        delivered = Reply(code=250, enhanced="2.0.0", text="Delivered")
+        assert {0: delivered, 1: delivered} == replies
+        body = MESSAGE.replace(b"\r\n", b"\n")
+        assert [b"Return-Path: <a@example.net>\nDelivered-To: bob@example.com\n" + body] == messages(
+            root, "example.com/bob"
+        )
+        assert [b"Return-Path: <a@example.net>\nDelivered-To: eve@example.org\n" + body] == messages(
+            root, "example.org/eve"
+        )
+
+    def test_replies_are_named_by_the_recipients_numbers(self, relay: MaildirRelay) -> None:
+        recipients = (Recipient(number=7, address="a@b.example"), Recipient(number=3, address="../x@b.example"))
+        envelope = attrs.evolve(envelope_for("x@y"), recipients=recipients)
+
+        replies = relay.attempt(envelope, ATTEMPT)
+
+        assert {7: 250, 3: 550} == {number: reply.code for number, reply in replies.items()}
+
+    def test_null_sender_is_an_empty_return_path(self, relay: MaildirRelay, root: Path) -> None:
+        relay.attempt(envelope_for("bob@example.com", sender=""), ATTEMPT)
+
+        assert messages(root, "example.com/bob")[0].startswith(b"Return-Path: <>\n")
+
+    def test_crlf_is_kept_where_it_is_wanted(self, make_relay: Callable[..., MaildirRelay], root: Path) -> None:
+        make_relay(line_ending="crlf").attempt(envelope_for("bob@example.com"), ATTEMPT)
+
+        (message,) = messages(root, "example.com/bob")
+        assert b"Return-Path: <a@example.net>\r\nDelivered-To: bob@example.com\r\n" + MESSAGE == message
+
+    def test_folder_template_is_used(self, make_relay: Callable[..., MaildirRelay], tmp_path: Path) -> None:
+        make_relay(folder="{local}/Maildir", path=tmp_path / "home").attempt(envelope_for("Bob@example.com"), ATTEMPT)
+
+        assert 1 == len(messages(tmp_path / "home", "bob/Maildir"))
+
+    def test_bare_name_is_delivered_at_the_service_s_own_name(self, relay: MaildirRelay, root: Path) -> None:
+        relay.attempt(envelope_for("Postmaster"), ATTEMPT)
+
+        assert 1 == len(messages(root, "mx.example.com/postmaster"))
+
+    def test_destination_is_always_the_same(self, relay: MaildirRelay) -> None:
+        assert "" == relay.destination(envelope_for("bob@example.com"))
+
+    @pytest.mark.parametrize(
+        "message", [b"", b"\r\n", b"first line is body\r\n", b" folded\r\n", b"no end", b"\r\n\r\n"]
+    )
+    def test_case_054_message_without_header_is_not_glued_to_our_fields(
+        self, relay: MaildirRelay, root: Path, message: bytes
+    ) -> None:
+        relay.attempt(envelope_for("bob@example.com", message=message), ATTEMPT)
+
+        (written,) = messages(root, "example.com/bob")
+        fields, rest = written[: written.index(b".com\n") + 5], written[written.index(b".com\n") + 5 :]
+        assert b"Return-Path: <a@example.net>\nDelivered-To: bob@example.com\n" == fields
+        assert rest == b"" or rest.startswith(b"\n")
+        assert rest.endswith(message.replace(b"\r\n", b"\n"))
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+    @given(
+        lines=st.lists(
+            st.binary(max_size=20).map(lambda line: line.replace(b"\n", b"").replace(b"\r", b"")), max_size=8
+        )
+    )
+    def test_case_054_body_arrives_byte_for_byte(self, relay: MaildirRelay, root: Path, lines: list[bytes]) -> None:
+        message = b"A: b\r\n\r\n" + b"\r\n".join(lines)
+        for file in files(root):
+            file.unlink()
+
+        relay.attempt(envelope_for("bob@example.com", message=message), ATTEMPT)
+
+        (written,) = messages(root, "example.com/bob")
+        assert b"A: b\n\n" + b"\n".join(lines) == written.partition(b"Delivered-To: bob@example.com\n")[2]
+
+    def test_large_message_is_written_in_pieces(self, relay: MaildirRelay, root: Path, tmp_path: Path) -> None:
+        """Lines of 63 bytes put the CR and the LF of some lines into different pieces."""
+        body = tmp_path / "body"
+        body.write_bytes(b"A: b\r\n\r\n" + (b"x" * 61 + b"\r\n") * 40_000)
+        content = Content(FileBody(body, body.stat().st_size))
+
+        replies = relay.attempt(envelope_for("bob@example.com").with_content(content), ATTEMPT)
+
+        (written,) = messages(root, "example.com/bob")
+        assert 250 == replies[0].code
+        assert b"A: b\n\n" + (b"x" * 61 + b"\n") * 40_000 == written.split(b"\n", 2)[2]
+
+    def test_many_attempts_at_once_each_leave_their_message(self, relay: MaildirRelay, root: Path) -> None:
+        greenlets = [
+            gevent.spawn(relay.attempt, envelope_for("bob@example.com", message=b"N: %d\r\n\r\n" % number), ATTEMPT)
+            for number in range(60)
+        ]
+
+        codes = {greenlet.get()[0].code for greenlet in greenlets}
+
+        assert {250} == codes
+        numbers = sorted(int(message.rsplit(b"N: ")[1]) for message in messages(root, "example.com/bob"))
+        assert list(range(60)) == numbers
+
+
+class TestInjection:
+    """Case 58: whatever an edge let through, each field is one field."""
+
+    @pytest.mark.parametrize("sender", ["a\r\nX-Evil: 1@example.net", "a\nb@c", "\x00@c", "a\u2028b@c", "\udcff@c"])
+    def test_case_058_sender_stays_in_its_field(self, relay: MaildirRelay, root: Path, sender: str) -> None:
+        relay.attempt(envelope_for("bob@example.com", sender=sender), ATTEMPT)
+
+        lines = messages(root, "example.com/bob")[0].split(b"\n")
+        assert [b"Return-Path:", b"Delivered-To:", b"From:"] == [line.split(b" ")[0] for line in lines[:3]]
+
+    def test_long_sender_is_cut(self, relay: MaildirRelay, root: Path) -> None:
+        relay.attempt(envelope_for("bob@example.com", sender="x" * 5000 + "@example.net"), ATTEMPT)
+
+        assert max(map(len, messages(root, "example.com/bob")[0].split(b"\n"))) < 998
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        "address", ["..@example.com", "a/b@example.com", "a\x00@example.com", "@x", "x" * 256 + "@x"]
+    )
+    def test_case_089_unsafe_address_fails_for_good(
+        self, relay: MaildirRelay, root: Path, log: RecordingLog, address: str
+    ) -> None:
+        replies = relay.attempt(envelope_for(address, "bob@example.com"), ATTEMPT)
+
+        assert Reply(code=550, enhanced="5.1.3", text="Bad destination mailbox address") == replies[0]
+        assert 250 == replies[1].code
+        assert {"example.com"} == {path.name for path in root.iterdir()}
+        assert ["info", "debug"] == [level for level, *_ in log.lines]
+
+    @pytest.mark.parametrize(
+        "field",
+        [
+            b"Delivered-To: bob@example.com\r\n",
+            b"delivered-to:BOB@Example.COM.\r\n",
+            b"DELIVERED-TO : <bob@example.com>\r\n",
+            b"Delivered-To:\r\n\tbob@example.com\r\n",
+        ],
+    )
+    def test_case_052_message_that_was_here_before_is_a_loop(
+        self, relay: MaildirRelay, root: Path, log: RecordingLog, field: bytes
+    ) -> None:
+        envelope = envelope_for("Bob@example.com", "eve@example.com", message=b"A: b\r\n" + field + MESSAGE)
+
+        replies = relay.attempt(envelope, ATTEMPT)
+
+        assert Reply(code=554, enhanced="5.4.6", text="Mail forwarding loop") == replies[0]
+        assert 250 == replies[1].code
+        assert 1 == len(files(root))
+        assert ("info", events.REFUSED) == log.lines[0][:2]
+
+    def test_case_052_what_the_relay_wrote_itself_is_a_loop(self, relay: MaildirRelay, root: Path) -> None:
+        relay.attempt(envelope_for("bob@example.com"), ATTEMPT)
+        (written,) = messages(root, "example.com/bob")
+
+        replies = relay.attempt(envelope_for("bob@example.com", message=written.replace(b"\n", b"\r\n")), ATTEMPT)
+
+        assert "5.4.6" == replies[0].enhanced
+
+    def test_case_052_delivered_to_in_the_body_is_no_loop(self, relay: MaildirRelay) -> None:
+        message = MESSAGE + b"\r\nDelivered-To: bob@example.com\r\n"
+
+        replies = relay.attempt(envelope_for("bob@example.com", message=message), ATTEMPT)
+
+        assert 250 == replies[0].code
+
+
+class TestDiskTrouble:
+    @pytest.mark.parametrize(
+        ("errno", "expected"),
+        [
+            (ENOSPC, Reply(code=452, enhanced="4.3.1", text="Insufficient system storage")),
+            (EDQUOT, Reply(code=452, enhanced="4.2.2", text="Mailbox full")),
+            (EIO, Reply(code=451, enhanced="4.3.0", text="Local error, try again later")),
+        ],
+    )
+    def test_case_089_error_of_the_system_defers_with_its_cause_in_the_log(
+        self,
+        relay: MaildirRelay,
+        root: Path,
+        log: RecordingLog,
+        monkeypatch: pytest.MonkeyPatch,
+        errno: int,
+        expected: Reply,
+    ) -> None:
+        def broken(_fd: int) -> None:
+            raise OSError(errno, "the system's own words")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", broken)
+            replies = relay.attempt(envelope_for("bob@example.com"), ATTEMPT)
+
+        assert {0: expected} == replies
+        assert [] == files(root)
+        level, event, fields = log.lines[0]
+        assert ("warning", events.DEFERRED) == (level, event)
+        assert "the system's own words" in fields["cause"]
+        assert Status.DEGRADED == relay.health().status
+
+    def test_case_089_symbolic_link_in_the_way_defers(self, relay: MaildirRelay, root: Path, tmp_path: Path) -> None:
+        (root / "example.com").symlink_to(tmp_path)
+
+        replies = relay.attempt(envelope_for("bob@example.com", "eve@example.org"), ATTEMPT)
+
+        assert Reply(code=451, enhanced="4.2.0", text="Mailbox not available, try again later") == replies[0]
+        assert 250 == replies[1].code
+
+    def test_case_114_folder_of_everybody_defers(self, relay: MaildirRelay, root: Path) -> None:
+        (root / "example.com").mkdir()
+        (root / "example.com").chmod(0o777)
+
+        replies = relay.attempt(envelope_for("bob@example.com"), ATTEMPT)
+
+        assert "4.2.0" == replies[0].enhanced
+
+    @pytest.mark.parametrize("written", [None, b"", b"A: b\r\n\r\nhalf"])
+    def test_body_that_is_gone_or_cut_short_defers_everybody(
+        self, relay: MaildirRelay, root: Path, tmp_path: Path, written: bytes | None
+    ) -> None:
+        body = tmp_path / "body"
+        if written is not None:
+            body.write_bytes(written)
+        envelope = envelope_for("a@b.example", "c@d.example").with_content(Content(FileBody(body, 5000)))
+
+        replies = relay.attempt(envelope, ATTEMPT)
+
+        assert {0: "4.3.0", 1: "4.3.0"} == {number: reply.enhanced for number, reply in replies.items()}
+        assert [] == files(root)
+
+    def test_health_is_well_again_after_the_next_delivery(self, relay: MaildirRelay, root: Path) -> None:
+        (root / "example.com").write_text("")
+        relay.attempt(envelope_for("bob@example.com"), ATTEMPT)
+        (root / "example.com").unlink()
+
+        relay.attempt(envelope_for("bob@example.com"), ATTEMPT)
+
+        assert Status.OK == relay.health().status
+
+
+class TestHangingDisk:
+    def test_hub_goes_on_while_the_disk_hangs(self, relay: MaildirRelay, monkeypatch: pytest.MonkeyPatch) -> None:
+        disk = BlockedSync(monkeypatch)
+        attempt = gevent.spawn(relay.attempt, envelope_for("bob@example.com"), ATTEMPT)
+
+        disk.wait_until_reached()
+        is_waiting = not attempt.ready()
+        disk.release()
+
+        assert is_waiting
+        assert 250 == attempt.get(timeout=10)[0].code
+
+    def test_attempt_beyond_its_deadline_answers_and_delivers_nothing_later(
+        self, relay: MaildirRelay, root: Path, log: RecordingLog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else the thread would deliver when the disk wakes up, and the retry once more."""
+        disk = BlockedSync(monkeypatch)
+
+        replies = relay.attempt(
+            envelope_for("bob@example.com", "eve@example.com"), attrs.evolve(ATTEMPT, deadline_s=0.05)
+        )
+        disk.release()
+
+        assert {0: "4.3.0", 1: "4.3.0"} == {number: reply.enhanced for number, reply in replies.items()}
+        assert relay.drain(10)
+        assert [] == files(root)
+        assert [("warning", events.OVERRAN)] == [line[:2] for line in log.lines]
+
+    def test_attempt_that_is_killed_delivers_nothing_later(
+        self, relay: MaildirRelay, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        disk = BlockedSync(monkeypatch)
+        attempt = gevent.spawn(relay.attempt, envelope_for("bob@example.com"), ATTEMPT)
+        disk.wait_until_reached()
+
+        attempt.kill()
+        disk.release()
+
+        assert relay.drain(10)
+        assert [] == files(root)
+
+    def test_drain_waits_for_what_is_in_hand_and_says_when_it_is_not_done(
+        self, relay: MaildirRelay, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        disk = BlockedSync(monkeypatch)
+        attempt = gevent.spawn(relay.attempt, envelope_for("bob@example.com"), ATTEMPT)
+        disk.wait_until_reached()
+
+        is_done_at_once = relay.drain(0.01)
+        disk.release()
+
+        assert not is_done_at_once
+        assert relay.drain(10)
+        assert 250 == attempt.get(timeout=10)[0].code
+
+
+class TestLife:
+    @pytest.mark.parametrize("end", ["drain", "stop"])
+    def test_attempt_after_the_end_is_deferred(self, relay: MaildirRelay, root: Path, end: str) -> None:
+        relay.drain(1) if end == "drain" else relay.stop()
+
+        replies = relay.attempt(envelope_for("bob@example.com"), ATTEMPT)
+
+        assert Reply(code=451, enhanced="4.3.2", text="Service is stopping, try again later") == replies[0]
+        assert [] == files(root)
+
+    def test_stop_may_come_twice_and_ends_the_threads(self, relay: MaildirRelay) -> None:
+        relay.attempt(envelope_for("bob@example.com"), ATTEMPT)
+        before = count_threads()
+
+        relay.stop()
+        relay.stop()
+
+        give_up_at = time.monotonic() + 10
+        while count_threads() >= before and time.monotonic() < give_up_at:
+            pass  # a thread that has returned takes a moment to leave the system's list
+        assert before - 1 == count_threads()
+
+    def test_start_makes_the_folder_and_building_does_not(
+        self, make_relay: Callable[..., MaildirRelay], tmp_path: Path, log: RecordingLog
+    ) -> None:
+        context = Context(instance="relays.x", state_path=tmp_path, hostname="h", clock=ManualClock(), log=log)
+
+        MaildirRelay(MaildirConfig(), context)
+        is_made_when_built = (tmp_path / "maildirs").exists()
+        make_relay()
+
+        assert not is_made_when_built
+        assert (tmp_path / "maildirs").is_dir()
+
+    def test_health_names_the_folder(self, relay: MaildirRelay, root: Path) -> None:
+        assert {"path": str(root), "messages_in_hand": 0} == relay.health().facts

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import email.policy
 import json
 import shutil
 import signal
@@ -55,6 +56,7 @@ def show(process: subprocess.Popen[bytes], *, port: int, once: bool) -> int:
     print(f"     the service answered:  {reply}")
     print("     that is said only once the message is on disk and would survive a crash.")
     wait_for(lambda: arrived() is not None, process, "the message did not arrive")
+    wait_for(lambda: has_event("queue.delivered"), process, "the delivery was not recorded")
     message = arrived()
     assert message is not None  # noqa: S101 - waited for above
     print(f"4. It arrived in a maildir:  {relative(message)}\n")
@@ -99,7 +101,7 @@ def send(port: int) -> str:
         client.ehlo()
         client.mail("newcomer@example.org")
         client.rcpt(RECIPIENT)
-        code, text = client.data(message.as_bytes())
+        code, text = client.data(message.as_bytes(policy=email.policy.SMTP))
     if code != 250:
         raise Failed(f"the service refused the message: {code} {text.decode(errors='replace')}")
     return f"{code} {text.decode()}"

@@ -5,7 +5,7 @@ A component and a Handoff. `accept` runs in the edge's greenlets; one greenlet o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import gevent
@@ -145,18 +145,24 @@ class Queue:
                 delivery.room_changed.wait()
                 continue
             full_lanes = delivery.full_lanes
-            limit = min(delivery.room, CLAIM_BATCH_MAX)
             try:
-                claims = self._storage_fence.call(self._storage.claim, self._wiring.name, limit, full_lanes=full_lanes)
-                for claim in claims:
-                    delivery.add(Job(claim=claim))
-                if not claims and full_lanes:
-                    delivery.room_changed.wait(FULL_LANES_WAIT_S)
-                elif not claims:
-                    self._storage_fence.call(self._storage.wait, self._wiring.name, IDLE_WAIT_S)
+                claims = self._storage_fence.call(self._claim_or_wait, full_lanes)
             except MdaError as error:
                 self._log.error(events.QUEUE_CLAIM_FAILED, error=str(error), retry_s=CLAIM_RETRY_S)
                 self._wiring.clock.sleep(CLAIM_RETRY_S)
+                continue
+            for claim in claims:
+                delivery.add(Job(claim=claim))
+            if not claims and full_lanes:
+                delivery.room_changed.wait(FULL_LANES_WAIT_S)
+
+    def _claim_or_wait(self, full_lanes: Collection[str]) -> Sequence[Claim]:
+        """What is due; if nothing is and no lane is full, nothing, once the storage says that there may be something."""
+        limit = min(self._delivery.room, CLAIM_BATCH_MAX)
+        claims = self._storage.claim(self._wiring.name, limit, full_lanes=full_lanes)
+        if not claims and not full_lanes:
+            self._storage.wait(self._wiring.name, IDLE_WAIT_S)
+        return claims
 
     def _stop_claiming(self) -> None:
         if self._claimer is not None:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast
 
 import gevent
-from gevent.event import AsyncResult, Event
+from gevent.event import Event
+from gevent.hub import Waiter
 from gevent.threadpool import ThreadPool
 
 JobT = TypeVar("JobT")
@@ -20,14 +21,18 @@ ResultT = TypeVar("ResultT")
 T = TypeVar("T")
 
 
-class _Entry(Generic[JobT, ResultT]):
-    """A job on its way, and whoever waits for it."""
+class _Entry(Generic[JobT]):
+    """A job on its way, and the greenlet that waits for it.
 
-    __slots__ = ("is_abandoned", "job", "result")
+    A Waiter costs half of what an AsyncResult does, and is enough: one greenlet waits, and only the hub wakes it.
+    """
+
+    __slots__ = ("is_abandoned", "is_over", "job", "waiter")
 
     def __init__(self, job: JobT) -> None:
         self.job = job
-        self.result: AsyncResult[ResultT] = AsyncResult()
+        self.waiter: Waiter[object] = Waiter()
+        self.is_over = False
         self.is_abandoned = False
 
 
@@ -51,7 +56,7 @@ class GroupCommit(Generic[JobT, ResultT]):
         self._commit = commit
         self._max_batch = max_batch
         self._abandoned = abandoned
-        self._waiting: list[_Entry[JobT, ResultT]] = []
+        self._waiting: list[_Entry[JobT]] = []
         self._has_work = Event()
         self._thread = ThreadPool(1)
         self._is_stopping = False
@@ -68,13 +73,13 @@ class GroupCommit(Generic[JobT, ResultT]):
         """
         if self._is_stopping:
             raise RuntimeError("this group commit has been stopped")
-        entry: _Entry[JobT, ResultT] = _Entry(job)
+        entry = _Entry(job)
         self._waiting.append(entry)
         self._has_work.set()
         try:
-            return cast(ResultT, entry.result.get())
-        except BaseException as error:
-            if error is not entry.result.exception:
+            return cast(ResultT, entry.waiter.get())
+        except BaseException:
+            if not entry.is_over:
                 self._leave(entry)
             raise
 
@@ -97,31 +102,30 @@ class GroupCommit(Generic[JobT, ResultT]):
                 batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
                 self._finish(batch)
 
-    def _finish(self, batch: Sequence[_Entry[JobT, ResultT]]) -> None:
+    def _finish(self, batch: Sequence[_Entry[JobT]]) -> None:
+        results: Sequence[ResultT | Exception]
         try:
             results = self._thread.apply(self._commit, ([entry.job for entry in batch],))
-            outcomes = list(zip(batch, results, strict=True))
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(results)} results for a batch of {len(batch)} jobs")  # noqa: TRY301
         except Exception as error:  # whatever went wrong belongs to those who wait for it
-            for entry in batch:
-                entry.result.set_exception(error)
-            return
-        for entry, result in outcomes:
-            if isinstance(result, Exception):
-                entry.result.set_exception(result)
-            elif entry.is_abandoned:
-                self._give_up(entry.job, result)
-            else:
-                entry.result.set(result)
+            results = [error] * len(batch)
+        run_soon = gevent.get_hub().loop.run_callback
+        for entry, result in zip(batch, results, strict=True):
+            run_soon(self._deliver, entry, result)
 
-    def _leave(self, entry: _Entry[JobT, ResultT]) -> None:
-        """The caller was interrupted: before its batch, in it, or between its end and the caller's next turn."""
+    def _deliver(self, entry: _Entry[JobT], result: ResultT | Exception) -> None:
+        """In the hub: hand the result to whoever waits."""
+        entry.is_over = True
+        if isinstance(result, Exception):
+            entry.waiter.throw(result)
+        elif entry.is_abandoned:
+            self._abandoned(entry.job, result)
+        else:
+            entry.waiter.switch(result)
+
+    def _leave(self, entry: _Entry[JobT]) -> None:
         if entry in self._waiting:
             self._waiting.remove(entry)
-        elif entry.result.successful():
-            self._give_up(entry.job, cast(ResultT, entry.result.value))
         else:
             entry.is_abandoned = True
-
-    def _give_up(self, job: JobT, result: ResultT) -> None:
-        # by the loop: what goes wrong there ends neither the committer nor the greenlet that is being killed
-        gevent.get_hub().loop.run_callback(self._abandoned, job, result)

@@ -1,0 +1,105 @@
+"""The tables that belong to the core whole: ``[service]``, ``[log]`` and ``[queues.<name>]``."""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+from attrs.validators import ge, gt, optional
+
+from mdacore.log import Level, Style
+from mdacore.queue import DEFAULT_RETRY, RetrySchedule
+from mdacore.words import Seconds
+
+INSTANCE_TABLES = ("edges", "queues", "policies", "storages", "relays")
+TOP_LEVEL_KEYS = ("plugins", "service", "log", *INSTANCE_TABLES)
+INSTANCE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+HOSTNAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?")
+
+
+def _check_hostname(_: object, __: object, hostname: str) -> None:
+    if not HOSTNAME.fullmatch(hostname):
+        raise ValueError(f"{hostname!r} is not a host name")
+
+
+def _check_domains(_: object, __: object, domains: tuple[str, ...]) -> None:
+    if not domains:
+        raise ValueError("names no domain; leave it out for all that no route before it took")
+    for domain in domains:
+        if not domain or "@" in domain or not domain.isprintable() or " " in domain:
+            raise ValueError(f"{domain!r} is not a domain like example.com")
+
+
+def _check_retry(_: object, __: object, retry: str) -> None:
+    RetrySchedule.parse(retry)
+
+
+@attrs.frozen(kw_only=True)
+class ServiceKeys:
+    """``[service]``: what concerns the process."""
+
+    hostname: str | None = attrs.field(
+        default=None,
+        validator=optional(_check_hostname),
+        metadata={"help": "The service's name in greetings, Received fields and notices; left out, the machine's."},
+    )
+    grace_s: Seconds = attrs.field(
+        default=Seconds(30.0),
+        metadata={"help": "How long it may take to finish what is in hand when it is told to stop."},
+    )
+
+
+@attrs.frozen(kw_only=True)
+class LogKeys:
+    """``[log]``: the events on standard output."""
+
+    level: Level = attrs.field(default="info", metadata={"help": "The least important events that are written."})
+    style: Style = attrs.field(
+        default="auto",
+        metadata={"help": "JSON lines, or lines for people; auto is for people on a terminal and JSON elsewhere."},
+    )
+
+
+@attrs.frozen(kw_only=True)
+class RouteKeys:
+    """``[[queues.<name>.routes]]``: which recipients go to which relay."""
+
+    domains: tuple[str, ...] | None = attrs.field(
+        default=None,
+        validator=optional(_check_domains),
+        metadata={"help": "The recipients' domains that it is for; left out, all that no route before it took."},
+    )
+    relay: str = attrs.field(metadata={"help": "The relay that they go to."})
+
+
+@attrs.frozen(kw_only=True)
+class QueueKeys:
+    """``[queues.<name>]``: what happens to a message between an edge and a relay."""
+
+    storage: str = attrs.field(metadata={"help": "The storage that keeps its messages."})
+    policies: tuple[str, ...] = attrs.field(
+        default=(), metadata={"help": "The policies that see a message once, before it is stored, in this order."}
+    )
+    relay_policies: tuple[str, ...] = attrs.field(
+        default=(), metadata={"help": "The policies that see a message before each attempt, in this order."}
+    )
+    relay: str | None = attrs.field(
+        default=None, metadata={"help": "The relay for all recipients that no route is for."}
+    )
+    routes: tuple[RouteKeys, ...] = attrs.field(
+        default=(), metadata={"help": "Relays by the recipient's domain; the first that fits wins."}
+    )
+    retry: str = attrs.field(
+        default=DEFAULT_RETRY,
+        validator=_check_retry,
+        metadata={"help": "The delays after failed attempts; `*3` is three times, and the last one repeats."},
+    )
+    lifetime_s: Seconds = attrs.field(
+        default=Seconds(432_000.0),
+        validator=gt(Seconds(0)),
+        metadata={"help": "How long a message is tried before it is returned to its sender."},
+    )
+    claims_max: int = attrs.field(
+        default=1000, validator=ge(1), metadata={"help": "How many messages may be in hand at once."}
+    )

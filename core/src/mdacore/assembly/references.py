@@ -1,0 +1,125 @@
+"""What one table says about another: every name must be that of an instance, and the whole must make sense."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mdacore.assembly.config import QueueKeys
+from mdacore.assembly.defaults import QUEUE
+from mdacore.assembly.roles import EdgeKeys, Role
+from mdacore.assembly.settings import Instance, with_effective
+from mdacore.assembly.tree import KeyPath, Report
+from mdacore.assembly.wording import suggest
+from mdacore.queue import Route
+from mdacore.words import fold_domain
+
+_NEEDED = {
+    "edges": "nothing accepts mail",
+    "queues": "nothing takes the mail on",
+    "storages": "nothing keeps the mail",
+    "relays": "nothing delivers the mail",
+}
+
+
+def check_presence(report: Report, *, is_default: bool) -> None:
+    """Note what no service can do without."""
+    for table, lack in _NEEDED.items():
+        if not report.tree.data.get(table) and not (is_default and table == "queues"):
+            cure = f"name a plugin that offers {table}" if is_default else f"there is no [{table}.<name>]"
+            report.add((table,), f"{lack}: {cure}")
+
+
+def resolve_edge(edge: Instance[EdgeKeys], report: Report) -> Instance[EdgeKeys]:
+    """The edge with its queue named; what it names must exist."""
+    queues = report.tree.names("queues")
+    queue = edge.keys.queue
+    if queue is not None:
+        check_name(report, (*edge.path, "queue"), "queues", queue)
+    elif QUEUE in queues or len(queues) == 1:
+        queue = QUEUE if QUEUE in queues else next(iter(queues))
+    elif queues:
+        report.add(edge.path, f"queue is missing{suggest('', queues)}")
+    for index, name in enumerate(edge.keys.validators):
+        check_name(report, (*edge.path, "validators", index), "policies", name)
+    keys, values = attrs.evolve(edge.keys, queue=queue), with_effective(edge.values, queue=queue)
+    return attrs.evolve(edge, keys=keys, values=values)
+
+
+def resolve_routes(name: str, keys: QueueKeys, report: Report) -> Sequence[Route]:
+    """The routes of a queue with the relay for the rest as the last one; what the queue names must exist."""
+    path: KeyPath = ("queues", name)
+    check_name(report, (*path, "storage"), "storages", keys.storage)
+    for key in ("policies", "relay_policies"):
+        for index, policy in enumerate(getattr(keys, key)):
+            check_name(report, (*path, key, index), "policies", policy)
+    routes = list(_routes(path, keys, report))
+    if keys.relay is not None:
+        check_name(report, (*path, "relay"), "relays", keys.relay)
+        routes.append(Route(domains=None, relay=keys.relay))
+    _check_reach(path, routes, report, has_relay=keys.relay is not None)
+    return tuple(routes)
+
+
+def check_name(report: Report, path: KeyPath, table: str, name: str) -> None:
+    """Note a name that is no instance's."""
+    names = report.tree.names(table)
+    if name not in names:
+        report.add(path, f"there is no [{table}.{name}]{suggest(name, names)}")
+
+
+def check_paths(storages: Mapping[str, Instance[Any]], state_path: Path, report: Report) -> None:
+    """Note two storages on one path: each would be the other's corruption."""
+    owners: dict[str, str] = {}
+    for storage in storages.values():
+        path = getattr(storage.config, "path", None)
+        if isinstance(path, Path):
+            other = owners.setdefault(os.path.realpath(state_path / path), storage.label)
+            if other != storage.label:
+                report.add((*storage.path, "path"), f"{state_path / path} is also the path of {other}")
+
+
+def check_addresses(edges: Mapping[str, Instance[Any]], report: Report) -> None:
+    """Note an address that two edges would listen on. Port 0 is any free port."""
+    owners: dict[str, str] = {}
+    for edge in edges.values():
+        for path, address in _addresses(edge):
+            other = owners.setdefault(address.lower(), edge.label)
+            if other != edge.label and not address.endswith(":0"):
+                report.add(path, f"{address} is also listened on by {other}")
+
+
+def _addresses(edge: Instance[Any]) -> Iterator[tuple[KeyPath, str]]:
+    listen = getattr(edge.config, "listen", None)
+    path: KeyPath = (*edge.path, "listen")
+    if isinstance(listen, str):
+        yield path, listen
+    elif isinstance(listen, Sequence):
+        yield from (((*path, index), item) for index, item in enumerate(listen) if isinstance(item, str))
+
+
+def _routes(path: KeyPath, keys: QueueKeys, report: Report) -> Iterator[Route]:
+    owners: dict[str, str] = {}
+    for index, route in enumerate(keys.routes):
+        check_name(report, (*path, "routes", index, "relay"), Role.RELAYS.value, route.relay)
+        folded = [fold_domain(domain) for domain in route.domains or ()]
+        for number, domain in enumerate(folded):
+            if domain in owners:
+                report.add((*path, "routes", index, "domains", number), f"{domain} goes to {owners[domain]} already")
+            owners.setdefault(domain, route.relay)
+        yield Route(domains=None if route.domains is None else frozenset(folded), relay=route.relay)
+
+
+def _check_reach(path: KeyPath, routes: Sequence[Route], report: Report, *, has_relay: bool) -> None:
+    catch_all = next((index for index, route in enumerate(routes) if route.domains is None), None)
+    if not routes:
+        report.add(path, "it has neither a relay nor routes")
+    elif catch_all is None:
+        report.add(path, "its routes are not for every domain: add relay = ..., for the rest")
+    elif catch_all < len(routes) - 1:
+        unreached = "relay" if has_relay and catch_all == len(routes) - 2 else f"routes[{catch_all + 1}]"
+        report.add((*path, "routes", catch_all), f"it takes every domain, so that {unreached} is never reached")

@@ -19,11 +19,14 @@ PATIENCE_S = 20.0
 @pytest.fixture
 def service(tmp_path):
     """The example as a process; gives its port."""
-    with subprocess.Popen([sys.executable, str(EXAMPLE), str(tmp_path), "0"], stdout=subprocess.PIPE) as process:
-        started = json.loads(process.stdout.readline())
+    process = subprocess.Popen([sys.executable, str(EXAMPLE), str(tmp_path), "0"], stdout=subprocess.PIPE)
+    try:
+        started = next(event for event in map(json.loads, process.stdout) if event["event"] == "service.started")
         yield int(started["addresses"]["edges.mx"][0].rpartition(":")[2])
+    finally:
         process.send_signal(signal.SIGTERM)
         process.stdout.read()
+        process.stdout.close()
         assert 0 == process.wait(PATIENCE_S)
 
 

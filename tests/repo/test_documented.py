@@ -12,10 +12,15 @@ import pytest
 
 from mdacore import events
 from mdacore.assembly import discover
+from mdacore.assembly.config import LogKeys, QueueKeys, RouteKeys, ServiceKeys
+from mdacore.assembly.roles import KEYS
 from mdacore.cli import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if (path / "pyproject.toml").exists())
+
+
+CORE_TABLES = [LogKeys, QueueKeys, RouteKeys, ServiceKeys, *KEYS.values()]
 
 
 def constants(module):
@@ -47,6 +52,13 @@ class TestEvents:
 
 
 class TestConfiguration:
+    @pytest.mark.parametrize("table", CORE_TABLES)
+    def test_every_key_of_the_core_stands_in_the_reference_and_has_a_help_text(self, table):
+        keys = attrs.fields(table)
+
+        assert {key.name for key in keys} <= in_backticks("docs/reference/configuration.md")
+        assert [] == [key.name for key in keys if not key.metadata.get("help")]
+
     @pytest.mark.parametrize("plugin", PLUGINS)
     def test_every_key_of_a_plugin_stands_in_its_readme_and_has_a_help_text(self, plugin):
         (found,) = discover([plugin]).plugins

@@ -157,7 +157,7 @@ class Queue:
                 delivery.room_changed.wait(FULL_LANES_WAIT_S)
 
     def _claim_or_wait(self, full_lanes: Collection[str]) -> Sequence[Claim]:
-        """What is due. If nothing is, wait first until the storage says that something may be; not if a lane is full."""
+        """What is due. If nothing is and no lane is full, wait first until the storage says that something may be."""
         limit = min(self._delivery.room, CLAIM_BATCH_MAX)
         claims = self._storage.claim(self._wiring.name, limit, full_lanes=full_lanes)
         if not claims and not full_lanes:

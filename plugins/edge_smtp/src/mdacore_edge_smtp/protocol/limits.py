@@ -1,0 +1,50 @@
+"""The limits that the protocol keeps by itself, and the count of what a client does wrong."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How much one client may ask of the protocol.
+
+    Attributes:
+        max_line_bytes: a command line with its CRLF; RFC 5321 §4.5.3.1.4 wants 512 and what the extensions add.
+        max_message_size_bytes: as RFC 1870 §5 counts.
+        max_excess_bytes: how much beyond that is read and thrown away before the connection is cut.
+        max_recipients: in one transaction; RFC 5321 §4.5.3.1.8 wants 100 at least. As many again may be refused.
+        max_errors: commands in error without a message accepted in between.
+        max_idle_commands: NOOP, RSET, EHLO, VRFY and the like without a message accepted in between; each one more
+            is an error.
+    """
+
+    max_line_bytes: int = 2048
+    max_message_size_bytes: int = 50 * 2**20
+    max_excess_bytes: int = 16 * 2**20
+    max_recipients: int = 1000
+    max_errors: int = 20
+    max_idle_commands: int = 100
+
+
+class Strikes:
+    """What a client has done wrong or for nothing since its last accepted message."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._idle_count = 0
+        self.error_count = 0
+
+    def note_error(self) -> bool:
+        """Count a command in error; True if there are too many now."""
+        self.error_count += 1
+        return self.error_count >= self._limits.max_errors
+
+    def note_idle(self) -> bool:
+        """Count a command that moves no mail; True if there are too many errors now."""
+        self._idle_count += 1
+        return self._idle_count > self._limits.max_idle_commands and self.note_error()
+
+    def forgive(self) -> None:
+        """A message was accepted."""
+        self._idle_count = self.error_count = 0

@@ -1,0 +1,47 @@
+"""How what others say becomes one reply: validators of a command, Handoff of recipients, the disk of a body. Pure."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+
+from mdacore import Reply
+
+NO_ROOM = Reply(code=452, enhanced="4.3.1", text="Insufficient system storage")
+LOCAL_ERROR = Reply(code=451, enhanced="4.3.0", text="Local error, try again later")
+
+
+def verdict(checks: Iterable[Callable[..., Reply | None]], default: Reply, *arguments: object) -> Reply:
+    """Ask every check. The first refusal wins; else it is `default`, with the text of the last 2yz if there was one."""
+    refusal: Reply | None = None
+    for check in checks:
+        reply = check(*arguments)
+        if reply is None:
+            continue
+        if reply.code < 400:
+            default = attrs.evolve(default, text=reply.text)
+        elif refusal is None:
+            refusal = reply
+    return default if refusal is None else refusal
+
+
+def reply_for_all(replies: Sequence[Reply]) -> Reply:
+    """The one reply that SMTP has for a message, out of one for each recipient.
+
+    They are equal unless the queue relays while the client waits. Then a 4yz is told before a 5yz, and both before
+    success: a client that tries again makes duplicates, which is better than a recipient who is lost unnoticed.
+    """
+    return min(replies, key=_rank)
+
+
+def reply_to_disk_error(error: OSError) -> Reply:
+    """What a client is told when its message could not be spooled: no room, or nothing in particular."""
+    return NO_ROOM if error.errno in (errno.ENOSPC, errno.EDQUOT) else LOCAL_ERROR
+
+
+def _rank(reply: Reply) -> int:
+    if reply.is_transient:
+        return 0
+    return 1 if reply.is_permanent else 2

@@ -1,0 +1,245 @@
+"""An SMTP edge to test with: in memory, without sockets; or listening, with clients that speak octets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import gevent
+import pytest
+from gevent import socket
+from gevent.event import Event
+
+from mdacore import Chain, Content, EdgeContext, Envelope, Reply
+from mdacore.testing import ManualClock
+from mdacore_edge_smtp import SmtpConfig, SmtpEdge
+from mdacore_edge_smtp.factory import ConnectionFactory
+from mdacore_edge_smtp.protocol import CLOSED, NEED_DATA
+
+PATIENCE_S = 20.0
+ACCEPTED = Reply(code=250, enhanced="2.0.0", text="queued as Q")
+
+
+@attrs.define
+class RecordingLog:
+    """An EventLog that remembers."""
+
+    lines: list[tuple[str, str, dict[str, Any]]] = attrs.field(factory=list)
+
+    def debug(self, event: str, **fields: object) -> None:
+        self.lines.append(("debug", event, fields))
+
+    def info(self, event: str, **fields: object) -> None:
+        self.lines.append(("info", event, fields))
+
+    def warning(self, event: str, **fields: object) -> None:
+        self.lines.append(("warning", event, fields))
+
+    def error(self, event: str, **fields: object) -> None:
+        self.lines.append(("error", event, fields))
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        return [fields for _, name, fields in self.lines if name == event]
+
+
+@attrs.define
+class RecordingHandoff:
+    """A Handoff that remembers what it got, reads it as a storage does, and answers as it is told."""
+
+    spool_path: Path | None = None
+    replies: Sequence[Reply] | None = None
+    refuses: Reply | None = None
+    envelopes: list[Envelope] = attrs.field(factory=list)
+    messages: list[bytes] = attrs.field(factory=list)
+    announced: list[int] = attrs.field(factory=list)
+    is_held: bool = False
+    arrived: Event = attrs.field(factory=Event)
+    go_on: Event = attrs.field(factory=Event)
+
+    def refusal(self, size_bytes: int) -> Reply | None:
+        self.announced.append(size_bytes)
+        return self.refuses
+
+    def accept(self, envelope: Envelope) -> Sequence[Reply]:
+        self.envelopes.append(envelope)
+        self.messages.append(b"".join(envelope.content.chunks()))
+        self.arrived.set()
+        if self.is_held:
+            self.go_on.wait()
+        return self.replies or [ACCEPTED] * len(envelope.recipients)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """What clients sent, without the fields on top."""
+        return [b"".join(Content(envelope.content.body).chunks()) for envelope in self.envelopes]
+
+
+@attrs.define
+class Wire:
+    """Protocol and session without a socket: octets in, replies out."""
+
+    connection: Any
+    handoff: RecordingHandoff
+
+    @property
+    def protocol(self) -> Any:
+        return self.connection._protocol
+
+    @property
+    def session(self) -> Any:
+        return self.connection._session
+
+    @property
+    def is_closed(self) -> bool:
+        return bool(self.protocol.end_reason)
+
+    def send(self, data: bytes = b"", *, piece_bytes: int = 0) -> list[str]:
+        """Give the data in pieces, or whole; the lines of all replies to it."""
+        output = self._advance()
+        pieces = [data[i : i + piece_bytes] for i in range(0, len(data), piece_bytes)] if piece_bytes else [data]
+        for piece in pieces:
+            self.protocol.receive(piece)
+            output += self._advance()
+        return output.decode("ascii").split("\r\n")[:-1]
+
+    def greet(self, line: bytes = b"EHLO client.example.org") -> Wire:
+        """Past the greeting and EHLO."""
+        self.send(line + b"\r\n")
+        return self
+
+    def begin(self, *, rcpts: int = 1) -> Wire:
+        """In a message: after 354."""
+        self.greet()
+        rcpt_lines = b"".join(b"RCPT TO:<r%d@example.test>\r\n" % number for number in range(rcpts))
+        assert self.send(b"MAIL FROM:<a@example.org>\r\n" + rcpt_lines + b"DATA\r\n")[-1].startswith("354")
+        return self
+
+    def _advance(self) -> bytes:
+        while (event := self.protocol.next_event()) not in (NEED_DATA, CLOSED):
+            self.session.handle(event)
+        return self.protocol.data_to_send()
+
+
+@pytest.fixture
+def log() -> RecordingLog:
+    return RecordingLog()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def handoff() -> RecordingHandoff:
+    return RecordingHandoff()
+
+
+@pytest.fixture
+def make_context(tmp_path: Path, log: RecordingLog, clock: ManualClock, handoff: RecordingHandoff) -> Any:
+    """Builds an edge's context around the recording fakes."""
+
+    def make(validators: Chain | None = None) -> EdgeContext:
+        return EdgeContext(
+            instance="edges.mx",
+            state_path=tmp_path,
+            hostname="mx.example.com",
+            clock=clock,
+            log=log,
+            handoff=handoff,
+            validators=validators or Chain(),
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_wire(make_context: Any, handoff: RecordingHandoff) -> Callable[..., Wire]:
+    """Builds sessions in memory, for example.test."""
+
+    def make(validators: Chain | None = None, **config: Any) -> Wire:
+        config.setdefault("domains", ("example.test",))
+        factory = ConnectionFactory(SmtpConfig(**config), make_context(validators))
+        return Wire(factory.new(None, ("192.0.2.7", 40000)), handoff)  # type: ignore[arg-type]  # it has no socket
+
+    return make
+
+
+@pytest.fixture
+def wire(make_wire: Callable[..., Wire]) -> Wire:
+    return make_wire()
+
+
+@attrs.define
+class Client:
+    """An SMTP client that sends octets as they are."""
+
+    sock: socket.socket
+
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    def lines(self, count: int) -> list[str]:
+        """The next so many lines; fewer if the connection ends."""
+        data = b""
+        while data.count(b"\r\n") < count and (piece := self.sock.recv(65_536)):
+            data += piece
+        return data.decode("ascii").split("\r\n")[:-1]
+
+    def ask(self, line: bytes, count: int = 1) -> list[str]:
+        self.send(line + b"\r\n")
+        return self.lines(count)
+
+    def rest(self) -> list[str]:
+        """All lines until the server closes."""
+        return self.lines(1 << 30)
+
+    def greet(self) -> Client:
+        self.lines(1)
+        self.ask(b"EHLO client.example.org", 5)
+        return self
+
+    def begin(self) -> Client:
+        """In a message: after 354."""
+        self.greet()
+        self.send(b"MAIL FROM:<a@example.org>\r\nRCPT TO:<r@example.test>\r\nDATA\r\n")
+        assert self.lines(3)[-1].startswith("354")
+        return self
+
+
+@pytest.fixture
+def make_edge(make_context: Any) -> Iterator[Callable[..., SmtpEdge]]:
+    """Builds, binds and starts edges on ports of the system's choice; stops them with the test."""
+    edges = []
+
+    def make(validators: Chain | None = None, **config: Any) -> SmtpEdge:
+        edge = SmtpEdge(
+            SmtpConfig(**{"listen": ("127.0.0.1:0",), "domains": ("example.test",), **config}), make_context(validators)
+        )
+        edge.bind()
+        edge.start()
+        edges.append(edge)
+        return edge
+
+    with gevent.Timeout(PATIENCE_S):
+        yield make
+        for edge in edges:
+            edge.stop()
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., Client]]:
+    """Connects clients to an edge; closes them with the test."""
+    clients = []
+
+    def open_client(edge: SmtpEdge, address: str = "") -> Client:
+        host, _, port = (address or edge.addresses[0]).rpartition(":")
+        sock = socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S)
+        clients.append(sock)
+        return Client(sock)
+
+    yield open_client
+    for sock in clients:
+        sock.close()

@@ -1,0 +1,114 @@
+"""Addresses as operators write them, and the sockets made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gevent import socket
+
+from mdacore_edge_smtp.factory import ip_of
+from mdacore_edge_smtp.listeners import TcpAddress, UnixAddress, bind_all, close, name_of, parse_address
+
+ANY = "0.0.0.0"  # noqa: S104 (that both can be bound is what is tested)
+
+
+class TestParse:
+    @pytest.mark.parametrize(
+        ("text", "address"),
+        [
+            ("127.0.0.1:25", TcpAddress("127.0.0.1", 25)),
+            ("0.0.0.0:0", TcpAddress(ANY, 0)),
+            ("[::1]:2525", TcpAddress("::1", 2525)),
+            ("[2001:0DB8::1]:25", TcpAddress("2001:db8::1", 25)),
+            ("unix:/run/mda.sock", UnixAddress(Path("/run/mda.sock"))),
+            ("unix:mda.sock", UnixAddress(Path("mda.sock"))),
+        ],
+    )
+    def test_an_address_is_read(self, text, address):
+        assert address == parse_address(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "25", ":25", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:-1", "127.0.0.1:70000", "::1:25",
+         "[127.0.0.1]:25", "localhost:25", "[::1]", "unix:", "unix:" + "x" * 108, "127.0.0.1:²"],
+    )  # fmt: skip
+    def test_anything_else_is_refused_with_a_sentence(self, text):
+        with pytest.raises(ValueError, match=r"\w+ \w+"):
+            parse_address(text)
+
+    @pytest.mark.parametrize("text", ["127.0.0.1:25", "[::1]:2525", "unix:/run/mda.sock"])
+    def test_it_is_written_as_it_was_read(self, text):
+        assert text == str(parse_address(text))
+
+
+class TestBindAll:
+    def test_if_one_is_taken_none_is_bound(self):
+        (taken,) = bind_all([TcpAddress("127.0.0.1", 0)])
+        (free,) = bind_all([TcpAddress("127.0.0.1", 0)])
+        taken_port, free_port = taken.getsockname()[1], free.getsockname()[1]
+        close(free)
+
+        with pytest.raises(OSError, match=f"127.0.0.1:{taken_port}"):
+            bind_all([TcpAddress("127.0.0.1", free_port), TcpAddress("127.0.0.1", taken_port)])
+
+        (again,) = bind_all([TcpAddress("127.0.0.1", free_port)])
+        close(again)
+        close(taken)
+
+    def test_ipv4_beside_the_socket_for_both_is_no_clash(self):
+        (probe,) = bind_all([TcpAddress("::", 0)])
+        port = probe.getsockname()[1]
+        close(probe)
+
+        both = bind_all([TcpAddress("::", port), TcpAddress(ANY, port)])
+
+        assert [f"[::]:{port}", f"0.0.0.0:{port}"] == [name_of(listening) for listening in both]
+        for listening in both:
+            close(listening)
+
+    def test_a_path_that_a_dead_process_left_is_taken_over(self, tmp_path):
+        path = tmp_path / "mda.sock"
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(path))
+
+        (listening,) = bind_all([UnixAddress(path)])
+
+        assert f"unix:{path}" == name_of(listening)
+        close(listening)
+        assert not path.exists()
+
+    def test_a_path_that_somebody_listens_on_is_not(self, tmp_path):
+        path = tmp_path / "mda.sock"
+        (first,) = bind_all([UnixAddress(path)])
+
+        with pytest.raises(OSError, match="in use"):
+            bind_all([UnixAddress(path)])
+
+        assert path.is_socket()
+        close(first)
+
+    def test_a_file_at_the_path_is_left_alone(self, tmp_path):
+        path = tmp_path / "mda.sock"
+        path.write_text("precious")
+
+        with pytest.raises(OSError, match="in use"):
+            bind_all([UnixAddress(path)])
+
+        assert "precious" == path.read_text()
+
+
+class TestIpOf:
+    @pytest.mark.parametrize(
+        ("peer", "ip"),
+        [
+            (("192.0.2.1", 1), "192.0.2.1"),
+            (("::ffff:192.0.2.1", 1, 0, 0), "192.0.2.1"),
+            (("2001:db8::1", 1, 0, 0), "2001:db8::1"),
+            (("fe80::1%eth0", 1, 0, 2), "fe80::1"),
+            ("", ""),
+            (b"", ""),
+        ],
+    )
+    def test_a_peer_is_an_ip_or_nothing(self, peer, ip):
+        assert ip == ip_of(peer)

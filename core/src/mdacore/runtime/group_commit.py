@@ -85,7 +85,7 @@ class GroupCommit(Generic[JobT, ResultT]):
 
     def run_between(self, function: Callable[[], T]) -> T:
         """Run something else in the commit thread, between two batches: opening, closing, housekeeping."""
-        return self._thread.apply(function)
+        return self._in_thread(function)
 
     def stop(self) -> None:
         """Commit what waits, then end the thread. Idempotent."""
@@ -105,7 +105,7 @@ class GroupCommit(Generic[JobT, ResultT]):
     def _finish(self, batch: Sequence[_Entry[JobT]]) -> None:
         results: Sequence[ResultT | Exception]
         try:
-            results = self._thread.apply(self._commit, ([entry.job for entry in batch],))
+            results = self._in_thread(lambda: self._commit([entry.job for entry in batch]))
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(results)} results for a batch of {len(batch)} jobs")  # noqa: TRY301
         except Exception as error:  # whatever went wrong belongs to those who wait for it
@@ -113,6 +113,12 @@ class GroupCommit(Generic[JobT, ResultT]):
         run_soon = gevent.get_hub().loop.run_callback
         for entry, result in zip(batch, results, strict=True):
             run_soon(self._deliver, entry, result)
+
+    def _in_thread(self, function: Callable[[], T]) -> T:
+        result, error = self._thread.apply(_outcome, (function,))
+        if error is not None:
+            raise error
+        return cast(T, result)
 
     def _deliver(self, entry: _Entry[JobT], result: ResultT | Exception) -> None:
         """In the hub: hand the result to whoever waits."""
@@ -129,3 +135,11 @@ class GroupCommit(Generic[JobT, ResultT]):
             self._waiting.remove(entry)
         else:
             entry.is_abandoned = True
+
+
+def _outcome(function: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    # The pool would write what is raised to standard error, though it belongs to the callers alone.
+    try:
+        return function(), None
+    except Exception as error:
+        return None, error

@@ -1,0 +1,38 @@
+"""The lister: streams a store's entries, page by page, without holding up the hub or a claim's reading."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterator
+
+from mdacore import Query, QueueEntry, StorageError
+from mdacore_storage_shelve.reader import Reader
+from mdacore_storage_shelve.threads import Threads
+
+
+class Lister:
+    """A reader with a thread of its own."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._thread = Threads(1)
+
+    def pages(self, query: Query) -> Iterator[list[QueueEntry]]:
+        """What fits, by arrival, some at a time. Between two pages nothing is held. Raises StorageError."""
+        left = math.inf if query.limit is None else query.limit
+        after: int | None = 0
+        while after is not None and left > 0:
+            try:
+                page, after = self._thread.call(self._reader.page, query, after)
+            except sqlite3.Error as error:
+                raise StorageError(f"the entries cannot be read: {error}") from error
+            if len(page) > left:
+                del page[int(left) :]
+            left -= len(page)
+            yield page
+
+    def close(self) -> None:
+        """End the thread and disconnect. Idempotent."""
+        self._thread.close()
+        self._reader.close()

@@ -1,0 +1,92 @@
+"""Stores in real folders, with time that the test moves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from mdacore import Context
+from mdacore.testing import ManualClock
+from mdacore_storage_shelve import ShelveConfig, ShelveStorage
+from mdacore_storage_shelve.store import Store
+
+
+@attrs.define
+class RecordedLog:
+    """An EventLog that remembers its lines."""
+
+    lines: list[tuple[str, str, dict[str, object]]] = attrs.field(factory=list)
+
+    def debug(self, event: str, **fields: object) -> None:
+        self.lines.append(("debug", event, fields))
+
+    def info(self, event: str, **fields: object) -> None:
+        self.lines.append(("info", event, fields))
+
+    def warning(self, event: str, **fields: object) -> None:
+        self.lines.append(("warning", event, fields))
+
+    def error(self, event: str, **fields: object) -> None:
+        self.lines.append(("error", event, fields))
+
+    def of(self, event: str) -> list[dict[str, object]]:
+        """The fields of this event's lines."""
+        return [fields for _, name, fields in self.lines if name == event]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Begins at the real time: files get theirs from the system."""
+    return ManualClock(time.time())
+
+
+@pytest.fixture
+def log() -> RecordedLog:
+    return RecordedLog()
+
+
+@pytest.fixture
+def context(tmp_path: Path, clock: ManualClock, log: RecordedLog) -> Context:
+    return Context(
+        instance="storages.spool", state_path=tmp_path / "state", hostname="mx.example.test", clock=clock, log=log
+    )
+
+
+@pytest.fixture
+def path(context: Context) -> Path:
+    """The folder of the store, not made yet."""
+    return context.state_path / "spool"
+
+
+@pytest.fixture
+def open_storage(context: Context) -> Iterator[Callable[..., ShelveStorage]]:
+    """Opens the storage; a second call first stops the one before."""
+    opened: list[ShelveStorage] = []
+
+    def open_(**config: object) -> ShelveStorage:
+        for storage in opened:
+            storage.stop()
+        opened.append(ShelveStorage(ShelveConfig(**config), context))
+        opened[-1].start()
+        return opened[-1]
+
+    yield open_
+    for storage in opened:
+        storage.stop()
+
+
+@pytest.fixture
+def storage(open_storage: Callable[..., ShelveStorage]) -> ShelveStorage:
+    return open_storage()
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    """An open store without greenlets."""
+    store = Store.open(path)
+    yield store
+    store.close()

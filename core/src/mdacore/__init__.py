@@ -40,6 +40,7 @@ from mdacore.contracts import (
 from mdacore.hookspecs import hookimpl
 from mdacore.words import (
     LOCAL_ERROR,
+    STORAGE_FULL,
     Body,
     ClaimLost,
     Client,
@@ -78,6 +79,7 @@ from mdacore.words import (
 __all__ = [
     "API_VERSION",
     "LOCAL_ERROR",
+    "STORAGE_FULL",
     "Attempt",
     "Body",
     "Chain",

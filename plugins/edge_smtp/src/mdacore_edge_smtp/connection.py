@@ -170,7 +170,7 @@ class Connection:
         self._doing = Doing.WORKING
         if data:
             self._take(data)
-        elif self._ending is None:
+        elif not self._is_to_end:
             self._protocol.close(reason=_CLIENT_LEFT)
             self._note_unconfirmed()
 

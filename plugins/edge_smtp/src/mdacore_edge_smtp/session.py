@@ -60,7 +60,7 @@ class SmtpSession:
         accepted_count, rejected_count: messages accepted; senders, recipients and messages refused.
     """
 
-    is_tls = False
+    is_tls = False  # there is no STARTTLS yet
 
     def __init__(self, wiring: SessionWiring, protocol: ServerProtocol, client: Client) -> None:
         self.client = client
@@ -168,7 +168,7 @@ class SmtpSession:
         try:
             body = transaction.body.finish()
         except OSError as error:
-            return self._spool_failure(transaction, error)
+            return self._note_spool_failure(transaction, error)
         envelope = self._envelope(transaction, body)
         reply = self._objection(transaction, envelope)
         if reply is not None:
@@ -224,8 +224,9 @@ class SmtpSession:
         if transaction is not None:
             transaction.discard()
 
-    def _spool_failure(self, transaction: Transaction, error: OSError) -> Reply:
+    def _note_spool_failure(self, transaction: Transaction, error: OSError) -> Reply:
         reply = reply_to_disk_error(error)
+        self.rejected_count += 1
         self._wiring.log.error(
             events.EDGE_SPOOL_FAILED, transaction_id=transaction.id, error=str(error), reply=str(reply)
         )

@@ -7,10 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-from mdacore import Reply
-
-NO_ROOM = Reply(code=452, enhanced="4.3.1", text="Insufficient system storage")
-LOCAL_ERROR = Reply(code=451, enhanced="4.3.0", text="Local error, try again later")
+from mdacore import LOCAL_ERROR, STORAGE_FULL, Reply
 
 
 def verdict(checks: Iterable[Callable[..., Reply | None]], default: Reply, *arguments: object) -> Reply:
@@ -38,7 +35,7 @@ def reply_for_all(replies: Sequence[Reply]) -> Reply:
 
 def reply_to_disk_error(error: OSError) -> Reply:
     """What a client is told when its message could not be spooled: no room, or nothing in particular."""
-    return NO_ROOM if error.errno in (errno.ENOSPC, errno.EDQUOT) else LOCAL_ERROR
+    return STORAGE_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else LOCAL_ERROR
 
 
 def _rank(reply: Reply) -> int:

@@ -14,7 +14,7 @@ import attrs
 import gevent
 from gevent.threadpool import ThreadPool
 
-from mdacore import Attempt, Content, Context, Envelope, Health, Reply, Status, printable, with_lf
+from mdacore import LOCAL_ERROR, Attempt, Content, Context, Envelope, Health, Reply, Status, printable, with_lf
 from mdacore_relay_maildir import events
 from mdacore_relay_maildir.config import MaildirConfig
 from mdacore_relay_maildir.folder import FolderTemplate, UnsafeAddress
@@ -27,7 +27,6 @@ LOOP = Reply(code=554, enhanced="5.4.6", text="Mail forwarding loop")
 UNSAFE_FOLDER = Reply(code=451, enhanced="4.2.0", text="Mailbox not available, try again later")
 OVER_QUOTA = Reply(code=452, enhanced="4.2.2", text="Mailbox full")
 NO_SPACE = Reply(code=452, enhanced="4.3.1", text="Insufficient system storage")
-LOCAL_ERROR = Reply(code=451, enhanced="4.3.0", text="Local error, try again later")
 STOPPING = Reply(code=451, enhanced="4.3.2", text="Service is stopping, try again later")
 
 _REPLY_OF_ERRNO = {EDQUOT: OVER_QUOTA, ENOSPC: NO_SPACE, ELOOP: UNSAFE_FOLDER, ENOTDIR: UNSAFE_FOLDER}

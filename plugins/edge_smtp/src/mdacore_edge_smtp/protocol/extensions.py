@@ -25,7 +25,7 @@ class Extension:
 
 SMTP_EXTENSIONS = (
     Extension(keyword="PIPELINING"),  # RFC 2920
-    Extension(keyword="SIZE", mail={"SIZE": re.compile(r"[0-9]{1,20}")}),  # RFC 1870 §4
+    Extension(keyword="SIZE", mail={"SIZE": re.compile(r"[0-9]{1,20}")}),  # RFC 1870 §3
     Extension(keyword="8BITMIME", mail={"BODY": re.compile("7BIT|8BITMIME", re.IGNORECASE)}),  # RFC 6152 §2
     Extension(keyword="ENHANCEDSTATUSCODES"),  # RFC 2034
 )

@@ -105,7 +105,7 @@ class LogSink:
         try:
             self._write(b"".join(lines))
             self._flush()
-        except OSError:
+        except (OSError, ValueError):  # ValueError: the stream is closed
             self.lost_lines += len(lines)
 
 

@@ -8,7 +8,7 @@ import email.policy
 import pytest
 
 from mdacore import Closing, Content, MemoryBody, Outcome, QueueId, Recipient, Reply
-from mdacore.queue.notices import MAX_HEADER_BYTES, FailureNotice, suppressed
+from mdacore.queue.notices import MAX_HEADER_CHARS, FailureNotice, suppressed
 
 CLOSING = Closing(outcome=Outcome.BOUNCED, reply=Reply.parse("550 5.1.1 No such user"))
 
@@ -70,7 +70,7 @@ class TestForm:
 
         text = b"".join(notice_for(envelope).content.chunks())
 
-        assert len(text) < MAX_HEADER_BYTES + 10_000
+        assert len(text) < MAX_HEADER_CHARS + 10_000
         assert header + b"\r\n--" in text
 
 

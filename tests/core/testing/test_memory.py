@@ -7,7 +7,5 @@ from mdacore.testing.storage_contract import StorageContract
 
 
 class TestMemoryStorage(StorageContract):
-    is_durable = False
-
     def make_storage(self, path, clock):
         return MemoryStorage(clock)

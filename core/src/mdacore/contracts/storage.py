@@ -63,10 +63,12 @@ class QueuedMessage:
     Attributes:
         envelope: with only the recipients that are still open; its body stays readable until the claim is settled.
         accepted_at: epoch seconds; a message's lifetime counts from here.
+        must_bounce: an operator has decided (`Change.BOUNCE`): nothing is attempted, its recipients have failed.
     """
 
     envelope: Envelope
     accepted_at: float
+    must_bounce: bool = False
 
 
 class Outcome(enum.Enum):

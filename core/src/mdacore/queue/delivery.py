@@ -7,7 +7,7 @@ process dies, unsettled: the storage then gives it out again.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 import gevent
@@ -17,7 +17,7 @@ from greenlet import GreenletExit
 from mdacore import events, log
 from mdacore.contracts import Attempt, Claim, Closing, NewMessage, Outcome, QueuedMessage, Settlement
 from mdacore.queue.conclusion import complete, conclude
-from mdacore.queue.lanes import Lane
+from mdacore.queue.lanes import READY_MAX, Lane
 from mdacore.queue.notices import FailureNotice, notices_by_number
 from mdacore.queue.policies import FencedPolicy, call_relay_policy
 from mdacore.queue.routing import RouteTable, relay_of
@@ -34,10 +34,12 @@ from mdacore.words import (
     Recipient,
     Rejection,
     Reply,
-    StorageError,
 )
 
 STOPPED = Reply(code=451, enhanced="4.3.2", text="The service stopped during the attempt")
+BOUNCED_BY_OPERATOR = Reply(code=554, enhanced="5.0.0", text="Returned by the administrator")
+STOP_WAIT_S = 1.0
+"""How long `stop` waits, twice, for results to be recorded."""
 SETTLE_RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Waits between tries to record a result; the last one repeats."""
 
@@ -58,9 +60,11 @@ class Delivery:
         self._routes = routes
         self._relay_fences = fences
         self._storage_fence = storage
+        self._own_fence = Fence(instance=f"queues.{wiring.name}", log=wiring.log)
         self._log = wiring.log
         self._relay_policies = [FencedPolicy.around(policy, wiring.log) for policy in wiring.relay_policies]
         self._lanes: dict[str, Lane[Job]] = {}
+        self._attempts: set[gevent.Greenlet[..., None]] = set()
         self._running: set[gevent.Greenlet[..., None]] = set()
         self._is_stopping = False
         self._promised = 0
@@ -70,7 +74,7 @@ class Delivery:
     @property
     def full_lanes(self) -> set[str]:
         """The lanes for which nothing more should be claimed now."""
-        return {name for name, lane in self._lanes.items() if not lane.has_room}
+        return {name for name, lane in self._lanes.items() if not self._has_room(lane)}
 
     @property
     def room(self) -> int:
@@ -80,7 +84,7 @@ class Delivery:
     def promise(self, lane_name: str) -> bool:
         """Reserve a place for the first attempt of a message that is about to be stored, if its lane has room."""
         lane = self._lane(lane_name)
-        if self.room <= 0 or not lane.has_room:
+        if self.room <= 0 or not self._has_room(lane):
             return False
         lane.promised += 1
         self._promised += 1
@@ -89,31 +93,42 @@ class Delivery:
     def withdraw(self, lane_name: str) -> None:
         """Give up a reserved place: the message is stored and added, or it was not stored."""
         lane = self._lane(lane_name)
+        had_room = self.room > 0
         lane.promised -= 1
         self._promised -= 1
         self._forget_if_idle(lane_name, lane)
+        if not had_room:
+            self.room_changed.set()
 
     def add(self, job: Job) -> None:
         """Attempt a claimed message now, or as soon as its lane has a free place. Never blocks."""
         self.unsettled += 1
         lane = self._lane(job.claim.lane)
         lane.ready.append(job)
+        if self._is_stopping:  # an edge that outlived its grace: stored, and for the next start
+            self._empty_lanes()
         self._fill(lane)
 
     def drain(self, grace_s: float) -> bool:
         """Give back what waits, let running attempts finish; True if all did within `grace_s`."""
         self._is_stopping = True
-        for lane in self._lanes.values():
-            while lane.ready:
-                self._give_back(lane.ready.popleft().claim)
+        self._empty_lanes()
         gevent.joinall(list(self._running), timeout=grace_s)
         return not self._running
 
     def stop(self) -> None:
         """Cut running attempts short; their recipients are deferred."""
         self._is_stopping = True
-        gevent.killall(list(self._running), timeout=SETTLE_RETRY_S[0])
-        gevent.killall(list(self._running), timeout=SETTLE_RETRY_S[0])
+        self._empty_lanes()
+        gevent.sleep(0)  # what was spawned and has not begun must begin, to see that it is over
+        for greenlets in (self._attempts, self._running):  # then what could not be recorded or given back since
+            gevent.killall(list(greenlets), block=False)
+            gevent.joinall(list(self._running), timeout=STOP_WAIT_S)
+
+    def _has_room(self, lane: Lane[Job]) -> bool:
+        """Claims may wait for a place in their lane while there are plenty; else each lane has what it uses at once."""
+        may_wait = READY_MAX if 2 * self.room > self._wiring.claims_max else 0
+        return lane.claimed < lane.concurrency + may_wait
 
     def _lane(self, name: str) -> Lane[Job]:
         lane = self._lanes.get(name)
@@ -123,29 +138,51 @@ class Delivery:
         return lane
 
     def _forget_if_idle(self, name: str, lane: Lane[Job]) -> None:
-        if lane.is_idle:
-            self._lanes.pop(name, None)
+        if lane.is_idle and self._lanes.get(name) is lane:
+            del self._lanes[name]
+
+    def _empty_lanes(self) -> None:
+        """Give back what waits, all in one commit of the storage."""
+        for name, lane in list(self._lanes.items()):
+            while lane.ready:
+                self._spawn(self._give_back, lane.ready.popleft().claim)
+            self._forget_if_idle(name, lane)
+
+    def _spawn(self, function: Callable[..., None], *args: object) -> gevent.Greenlet[..., None]:
+        greenlet = gevent.spawn(function, *args)
+        self._running.add(greenlet)
+        greenlet.rawlink(self._running.discard)
+        return greenlet
 
     def _fill(self, lane: Lane[Job]) -> None:
         while lane.ready and lane.running < lane.concurrency and not self._is_stopping:
             lane.running += 1
-            greenlet = gevent.spawn(self._process, lane, lane.ready.popleft())
-            self._running.add(greenlet)
-            greenlet.rawlink(self._running.discard)
+            greenlet = self._spawn(self._process, lane, lane.ready.popleft())
+            self._attempts.add(greenlet)
+            greenlet.rawlink(self._attempts.discard)
 
     def _process(self, lane: Lane[Job], job: Job) -> None:
         try:
             try:
-                settlement = self._settlement(job)
+                settlement = None if self._is_stopping else self._settlement_or_retry(job)
             finally:
                 lane.running -= 1
                 self._fill(lane)
             if settlement is not None:
                 self._settle(job.claim, settlement)
+            elif self._is_stopping:
+                self._release(job.claim)
         finally:
             self.unsettled -= 1
             self._forget_if_idle(job.claim.lane, lane)
             self.room_changed.set()
+
+    def _settlement_or_retry(self, job: Job) -> Settlement | None:
+        """`_settlement`; whatever goes wrong in there, the claim still meets an end."""
+        try:
+            return self._own_fence.call(self._settlement, job)
+        except (MdaError, Discard, Hold, gevent.Timeout):
+            return Settlement(due_at=self._wiring.clock.now() + self._retry_delay_s(job.claim))
 
     def _settlement(self, job: Job) -> Settlement | None:
         """Make the attempt; None = the message could not be read, and the claim is over."""
@@ -156,14 +193,14 @@ class Delivery:
         except ClaimLost:
             self._log.warning(events.QUEUE_CLAIM_LOST)
             return None
-        except StorageError as error:  # set aside by the storage: nothing is left to attempt
-            self._log.error(events.QUEUE_READ_FAILED, error=str(error))
-            return None
-        except MdaError as error:
+        except MdaError as error:  # if the storage has set it aside, the settlement finds the claim lost
             self._log.error(events.QUEUE_READ_FAILED, error=str(error))
             return Settlement(due_at=self._wiring.clock.now() + self._retry_delay_s(claim))
         if message.envelope.client.session_id:
             log.bind(session_id=message.envelope.client.session_id)
+        if message.must_bounce:
+            replies = dict.fromkeys((rcpt.number for rcpt in message.envelope.recipients), BOUNCED_BY_OPERATOR)
+            return self._concluded(claim, message, replies)
         try:
             replies = self._replies(claim, message.envelope)
         except Hold as verdict:
@@ -177,7 +214,7 @@ class Delivery:
 
     def _replies(self, claim: Claim, envelope: Envelope) -> dict[int, Reply]:
         relay = self._wiring.relays.get(relay_of(claim.lane))
-        if relay is None:  # stored under an earlier configuration; deferred until an operator has decided
+        if relay is None:  # stored under an earlier configuration, which may come back
             self._log.error(events.PLUGIN_FAILED, component=f"relays.{relay_of(claim.lane)}", error="no such relay")
             return dict.fromkeys((rcpt.number for rcpt in envelope.recipients), LOCAL_ERROR)
         attempt = Attempt(queue_id=claim.queue_id, queue=claim.queue, number=claim.attempt, deadline_s=relay.deadline_s)
@@ -185,7 +222,7 @@ class Delivery:
             for policy in self._relay_policies:
                 envelope = call_relay_policy(policy, envelope, attempt)
             given = self._relay_fences[relay.instance].call(relay.relay.attempt, envelope, attempt)
-        except (Rejection, Deferral) as verdict:
+        except (Rejection, Deferral) as verdict:  # a policy's: the relay's fence lets none through
             return dict.fromkeys((rcpt.number for rcpt in envelope.recipients), verdict.reply)
         except MdaError as error:  # a fault never bounces: whatever the reply is, it is not a relay's word
             reply = error.reply if error.reply.is_transient else LOCAL_ERROR
@@ -198,7 +235,9 @@ class Delivery:
 
     def _concluded(self, claim: Claim, message: QueuedMessage, replies: dict[int, Reply]) -> Settlement:
         now = self._wiring.clock.now()
-        is_expired = claim.attempt > 1 and now - message.accepted_at >= self._wiring.lifetime_s
+        is_expired = (
+            not self._is_stopping and claim.attempt > 1 and now - message.accepted_at >= self._wiring.lifetime_s
+        )
         result = conclude(message.envelope, replies, is_expired=is_expired)
         delay_s = self._retry_delay_s(claim)
         bounced, failed = notices_by_number(message.envelope, result.bounced)
@@ -230,7 +269,7 @@ class Delivery:
 
     def _settle(self, claim: Claim, settlement: Settlement) -> None:
         """Record the result, however often it takes: an unrecorded delivery is repeated after a restart."""
-        tries = 0
+        tries, was_cut = 0, False
         while True:
             try:
                 self._storage_fence.call(self._wiring.storage.settle, claim, settlement)
@@ -242,11 +281,20 @@ class Delivery:
                 self._log.error(events.QUEUE_SETTLE_FAILED, error=str(error), retry_s=wait_s)
                 self._wiring.clock.sleep(wait_s)
                 tries += 1
+            except GreenletExit:  # what has been delivered is recorded, or at least tried once more
+                if was_cut:
+                    raise
+                was_cut = True
             else:
                 return
 
     def _give_back(self, claim: Claim) -> None:
-        self.unsettled -= 1
+        try:
+            self._release(claim)
+        finally:
+            self.unsettled -= 1
+
+    def _release(self, claim: Claim) -> None:
         try:
             self._storage_fence.call(self._wiring.storage.release, claim)
         except MdaError as error:

@@ -77,12 +77,10 @@ class Intake:
 
         `promise` is asked for each that is not held whether its first attempt may be made at once.
         """
-        return [
-            NewMessage(
-                envelope=envelope, lane=lane, due_at=due_at, held=part.held, claim=not part.held and promise(lane)
-            )
-            for part in parts
-            for lane, envelope in self._routes.split(part.envelope)
+        routed = [(part.held, *route) for part in parts for route in self._routes.split(part.envelope)]
+        return [  # only now: a relay that cannot name a destination must leave no promise behind
+            NewMessage(envelope=envelope, lane=lane, due_at=due_at, held=held, claim=not held and promise(lane))
+            for held, lane, envelope in routed
         ]
 
     def _applied(self, policy: FencedPolicy[QueuePolicy], part: Part) -> Sequence[Part]:

@@ -30,11 +30,11 @@ class Lane(Generic[JobT]):
     ready: deque[JobT] = attrs.field(factory=deque)
 
     @property
-    def has_room(self) -> bool:
-        """One more message may be claimed for it."""
-        return self.running + self.promised + len(self.ready) < self.concurrency + READY_MAX
+    def claimed(self) -> int:
+        """How many messages are, or are about to be, claimed for it and not attempted to the end."""
+        return self.running + self.promised + len(self.ready)
 
     @property
     def is_idle(self) -> bool:
         """Nothing would be forgotten with it."""
-        return not (self.running or self.promised or self.ready)
+        return not self.claimed

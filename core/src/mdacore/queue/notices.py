@@ -5,6 +5,7 @@ Pure. A notice has the null sender, so that it is never answered by another one 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -14,8 +15,13 @@ import attrs
 from mdacore.contracts import Closing
 from mdacore.words import Client, Content, Envelope, MemoryBody, QueueId, Recipient, printable
 
-MAX_HEADER_BYTES = 50_000
+_UNPRINTABLE = re.compile(r"[^\t -~]")
+MAX_HEADER_CHARS = 50_000
 """How much of the original's header goes back with a notice (acceptance case 60)."""
+MAX_LINE_CHARS = 998
+"""RFC 5322 §2.1.1."""
+MAX_VALUE_CHARS = 400
+"""How much of an address or a reply a notice repeats, so that its lines keep within the limit."""
 
 SUPPRESSED_NULL_SENDER = "suppressed: the sender is the null sender"
 SUPPRESSED_NEVER = "suppressed: the sender asked for NOTIFY=NEVER"
@@ -44,7 +50,7 @@ class FailureNotice:
     now: float
 
     def envelope(self) -> Envelope:
-        """The notice, addressed to the original's sender; 7-bit, at most about 60 KB whatever the original holds."""
+        """The notice, addressed to the original's sender: 7-bit, at most 50 KB of the original, 1.5 KB a recipient."""
         return Envelope(
             sender="",
             recipients=(Recipient(number=0, address=self.original.sender, notify=("NEVER",)),),
@@ -55,7 +61,7 @@ class FailureNotice:
         )
 
     def _message(self) -> bytes:
-        boundary = f"=_{self.queue_id}.{self.hostname}"
+        boundary = f"=_{self.queue_id}"  # RFC 2046 §5.1.1: at most 70 characters
         parts = (
             ("text/plain; charset=us-ascii", self._explanation()),
             ("message/delivery-status", self._status()),
@@ -65,11 +71,11 @@ class FailureNotice:
         for content_type, body in parts:
             lines += [f"--{boundary}", f"Content-Type: {content_type}", "", *body, ""]
         lines += [f"--{boundary}--", ""]
-        return "\r\n".join(lines).encode("ascii", "backslashreplace")
+        return "\r\n".join(lines).encode("ascii")
 
     def _header(self, boundary: str) -> Iterable[str]:
         yield f"From: Mail Delivery System <MAILER-DAEMON@{self.hostname}>"
-        yield f"To: <{printable(self.original.sender)}>"
+        yield f"To: <{_plain(self.original.sender)}>"
         yield "Subject: Undelivered mail returned to sender"
         yield f"Date: {format_datetime(datetime.fromtimestamp(self.now, UTC))}"
         yield f"Message-ID: <{self.queue_id}.{self.now:.0f}.notice@{self.hostname}>"
@@ -84,8 +90,8 @@ class FailureNotice:
         yield "It will not be tried again."
         for recipient, closing in self.failed:
             yield ""
-            yield f"<{printable(recipient.address)}>:"
-            yield f"    {printable(str(closing.reply))}"
+            yield f"<{_plain(recipient.address)}>:"
+            yield f"    {_plain(str(closing.reply))}"
 
     def _status(self) -> Iterable[str]:
         yield f"Reporting-MTA: dns; {self.hostname}"
@@ -94,16 +100,25 @@ class FailureNotice:
         for recipient, closing in self.failed:
             yield ""
             if recipient.orcpt:
-                yield f"Original-Recipient: {printable(recipient.orcpt)}"
-            yield f"Final-Recipient: rfc822; {printable(recipient.address)}"
+                yield f"Original-Recipient: {_plain(recipient.orcpt)}"
+            yield f"Final-Recipient: rfc822; {_plain(recipient.address)}"
             yield "Action: failed"
             yield f"Status: {closing.reply.enhanced}"
-            yield f"Diagnostic-Code: smtp; {printable(str(closing.reply))}"
+            yield f"Diagnostic-Code: smtp; {_plain(str(closing.reply))}"
 
     def _original_header(self) -> Iterable[str]:
-        header = self.original.content.header[:MAX_HEADER_BYTES]
-        whole_lines = header[: header.rfind(b"\r\n") + 2]
-        return [line.decode("ascii", "backslashreplace") for line in whole_lines.split(b"\r\n")[:-1]]
+        left_chars = MAX_HEADER_CHARS
+        for line in self.original.content.header[:MAX_HEADER_CHARS].split(b"\r\n"):
+            text = _UNPRINTABLE.sub("?", line.decode("ascii", "backslashreplace"))[:MAX_LINE_CHARS]
+            left_chars -= len(text) + 2
+            if left_chars < 0:
+                return
+            yield text
+
+
+def _plain(text: str) -> str:
+    """Printable ASCII on one line, cut."""
+    return printable(text, MAX_VALUE_CHARS).encode("ascii", "backslashreplace").decode("ascii")[:MAX_VALUE_CHARS]
 
 
 def notices_by_number(

@@ -11,7 +11,7 @@ from mdacore import events
 from mdacore.contracts import Attempt, EventLog, QueuePolicy, RelayPolicy
 from mdacore.queue.wiring import BoundPolicy, OnError
 from mdacore.runtime import Fence
-from mdacore.words import ComponentFailure, Envelope, Rejection, Reply
+from mdacore.words import ComponentFailure, Deferral, Envelope, MdaError, Rejection, Reply
 
 POLICY_REFUSED = Reply(code=554, enhanced="5.3.0", text="Message refused")
 
@@ -38,7 +38,7 @@ class FencedPolicy(Generic[PolicyT]):
         self.fence.log.error(events.PLUGIN_FAILED, component=self.fence.instance, error=what)
         return ComponentFailure(f"{self.fence.instance} {what}", component=self.fence.instance)
 
-    def settled(self, failure: ComponentFailure) -> None:
+    def settled(self, failure: MdaError) -> None:
         """Apply `on_error`: return to go on as if the policy were not there, or raise."""
         if self.on_error == "reject":
             raise Rejection(POLICY_REFUSED) from failure
@@ -59,7 +59,9 @@ def call_policy(policy: FencedPolicy[QueuePolicy], envelope: Envelope) -> Sequen
             raise policy.fault(f"returned {type(results).__name__} where envelopes are wanted")
         if not all(isinstance(result, Envelope) for result in results):
             raise policy.fault("returned something that is not an Envelope")
-    except ComponentFailure as failure:
+    except (Rejection, Deferral):
+        raise
+    except MdaError as failure:
         policy.settled(failure)
         return None
     return results
@@ -78,7 +80,9 @@ def call_relay_policy(policy: FencedPolicy[RelayPolicy], envelope: Envelope, att
             raise policy.fault(f"returned {type(result).__name__} where an Envelope is wanted")
         if {rcpt.number for rcpt in result.recipients} != {rcpt.number for rcpt in envelope.recipients}:
             raise policy.fault("changed which recipients are attempted")
-    except ComponentFailure as failure:
+    except (Rejection, Deferral):
+        raise
+    except MdaError as failure:
         policy.settled(failure)
         return envelope
     return result

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import gevent
+from greenlet import GreenletExit
 
 from mdacore import events
 from mdacore.contracts import Claim, Health, NewMessage, QueuedMessage
@@ -17,7 +18,17 @@ from mdacore.queue.intake import Intake
 from mdacore.queue.routing import RouteTable
 from mdacore.queue.wiring import QueueWiring
 from mdacore.runtime import Fence
-from mdacore.words import LOCAL_ERROR, Envelope, FileBody, MdaError, OutcomeUnknown, QueueId, Reply, StorageError
+from mdacore.words import (
+    LOCAL_ERROR,
+    Envelope,
+    FileBody,
+    MdaError,
+    OutcomeUnknown,
+    QueueId,
+    Rejection,
+    Reply,
+    StorageError,
+)
 
 NOT_RUNNING = Reply(code=421, enhanced="4.3.2", text="Service not available, closing transmission channel")
 DISCARDED = Reply(code=250, enhanced="2.0.0", text="Ok")
@@ -36,9 +47,9 @@ class Queue:
         self._wiring = wiring
         self._storage = wiring.storage
         self._log = wiring.log
-        self._storage_fence = Fence(instance=f"storage of queues.{wiring.name}", log=wiring.log)
+        self._storage_fence = Fence(instance=f"storage of queues.{wiring.name}", log=wiring.log, passes_verdicts=False)
         fences = {
-            name: Fence(instance=f"relays.{name}", log=wiring.log, deadline_s=relay.deadline_s)
+            name: Fence(instance=f"relays.{name}", log=wiring.log, deadline_s=relay.deadline_s, passes_verdicts=False)
             for name, relay in wiring.relays.items()
         }
         routes = RouteTable(wiring.routes, wiring.relays, fences)
@@ -99,7 +110,7 @@ class Queue:
         except BaseException as error:
             # Whether it is stored is not known: an interrupted greenlet passes this on, a storage's own fault is 451.
             self._log.error(events.QUEUE_ACCEPT_UNKNOWN, error=repr(error), exc_info=True)
-            if isinstance(error, Exception):
+            if not isinstance(error, GreenletExit | gevent.Timeout):
                 return LOCAL_ERROR
             raise
         finally:
@@ -128,14 +139,16 @@ class Queue:
             self._delivery.add(Job(claim=given, message=queued))
 
     def _refused(self, envelope: Envelope, refusal: MdaError) -> Reply:
+        is_usable = isinstance(refusal, Rejection) or refusal.reply.is_transient
+        reply = refusal.reply if is_usable else LOCAL_ERROR  # a fault neither refuses for good nor accepts
         self._log.info(
             events.QUEUE_REFUSED,
             session_id=envelope.client.session_id,
             sender=envelope.sender,
-            reply=str(refusal.reply),
+            reply=str(reply),
             component=refusal.component,
         )
-        return refusal.reply
+        return reply
 
     def _claim_loop(self) -> None:
         delivery = self._delivery
@@ -160,6 +173,8 @@ class Queue:
         """What is due. If nothing is and no lane is full, wait first until the storage says that something may be."""
         limit = min(self._delivery.room, CLAIM_BATCH_MAX)
         claims = self._storage.claim(self._wiring.name, limit, full_lanes=full_lanes)
+        if not all(isinstance(claim, Claim) for claim in claims):
+            raise TypeError(f"claim() gave {claims!r}")
         if not claims and not full_lanes:
             self._storage.wait(self._wiring.name, IDLE_WAIT_S)
         return claims

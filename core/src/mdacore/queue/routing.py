@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mdacore.queue.wiring import BoundRelay, Route
 from mdacore.runtime import Fence
-from mdacore.words import Envelope, Recipient, domain_of
+from mdacore.words import Envelope, MdaError, Recipient, domain_of
 
 
 class RouteTable:
@@ -29,7 +29,10 @@ class RouteTable:
 
     def lane(self, envelope: Envelope) -> str:
         """The lane of a message with one recipient."""
-        ((lane, _),) = self.split(envelope)
+        try:
+            ((lane, _),) = self.split(envelope)
+        except MdaError:  # logged by the fence; a notice must be stored all the same
+            return f"{self._relay_for(domain_of(envelope.recipients[0].address))}/"
         return lane
 
     def _by_relay(self, recipients: Sequence[Recipient]) -> dict[str, list[Recipient]]:

@@ -16,8 +16,9 @@ from greenlet import GreenletExit
 
 from mdacore import events
 from mdacore.contracts import EventLog
-from mdacore.words import ComponentFailure, Discard, Hold, MdaError
+from mdacore.words import ComponentFailure, Deferral, Discard, Hold, MdaError, Rejection, Reply
 
+VERDICTS = (Rejection, Deferral, Discard, Hold)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -33,11 +34,13 @@ class Fence:
     Attributes:
         instance: ``"policies.spam"``.
         deadline_s: how long one call may take; None = no limit.
+        passes_verdicts: a policy may reject, defer, discard and hold; from anybody else that is a fault.
     """
 
     instance: str
     log: EventLog
     deadline_s: float | None = None
+    passes_verdicts: bool = True
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call into the plugin. Blocks as the plugin does.
@@ -50,10 +53,7 @@ class Fence:
         timer = Deadline.start_new(self.deadline_s) if self.deadline_s is not None else None
         try:
             return function(*args, **kwargs)
-        except (Discard, Hold, GreenletExit):
-            raise
-        except MdaError as error:
-            error.component = error.component or self.instance
+        except GreenletExit:
             raise
         except Deadline as deadline:
             if deadline is not timer:
@@ -62,11 +62,23 @@ class Fence:
             message = f"{self.instance} overran its deadline of {self.deadline_s} s"
             raise ComponentFailure(message, component=self.instance) from deadline
         except BaseException as error:  # a plugin's own Timeout, SystemExit and KeyboardInterrupt end here too
-            self.log.error(events.PLUGIN_FAILED, component=self.instance, error=repr(error), exc_info=True)
-            raise ComponentFailure(f"{self.instance} raised {error!r}", component=self.instance) from error
+            if self._passes(error):
+                raise
+            what = _described(error)
+            self.log.error(events.PLUGIN_FAILED, component=self.instance, error=what, exc_info=True)
+            raise ComponentFailure(f"{self.instance} raised {what}", component=self.instance) from error
         finally:
             if timer is not None:
                 timer.close()
+
+    def _passes(self, error: BaseException) -> bool:
+        if isinstance(error, VERDICTS):
+            passes = self.passes_verdicts
+        else:
+            passes = isinstance(error, MdaError) and isinstance(getattr(error, "reply", None), Reply)
+        if passes and isinstance(error, MdaError):
+            error.component = error.component or self.instance
+        return passes
 
     def wrap(self, function: Callable[P, T]) -> Callable[P, T]:
         """The function with this fence around each call."""
@@ -75,3 +87,10 @@ class Fence:
             return self.call(function, *args, **kwargs)
 
         return fenced
+
+
+def _described(error: BaseException) -> str:
+    try:
+        return repr(error)
+    except Exception:  # somebody else's __repr__
+        return type(error).__name__

@@ -16,10 +16,16 @@ from gevent import monkey
 from mdacore import events
 from mdacore.contracts import Component, Edge, Health
 from mdacore.log import get_log
+from mdacore.runtime import Deadline
 from mdacore.words import MdaError, StartError
 
 if TYPE_CHECKING:
     from mdacore.assembly import Assembly
+
+
+EDGES_SHARE = 0.75
+"""How much of the grace the sessions may use up; the rest is left for the deliveries in hand."""
+DRAIN_OVERTIME_S = 1.0
 
 
 class Step(Protocol):
@@ -55,8 +61,10 @@ class Service:
         for name, step, component in self._steps():
             try:
                 step()
-            except Exception as error:
+            except BaseException as error:
                 self.stop()
+                if not isinstance(error, Exception | gevent.Timeout):
+                    raise  # this greenlet is killed, or the process is told to end
                 raise StartError(f"{name}: {_cause(error)}", component=name) from error
             self._to_stop = [*(part for part in self._to_stop if part[0] != name), (name, component)]
         addresses = {name: list(edge.addresses) for name, edge in self._edges.items()}
@@ -69,8 +77,9 @@ class Service:
         """
         self._log.info(events.SERVICE_DRAINING, grace_s=grace_s)
         ends_at = time.monotonic() + grace_s
-        edges = [gevent.spawn(self._drain, name, edge, grace_s) for name, edge in self._edges.items()]
-        gevent.joinall(edges, timeout=grace_s)
+        edges_grace_s = grace_s * EDGES_SHARE
+        edges = [gevent.spawn(self._drain, name, edge, edges_grace_s) for name, edge in self._edges.items()]
+        gevent.joinall(edges, timeout=edges_grace_s)
         results = [bool(edge.value) for edge in edges]
         for name, component in reversed(self._to_stop):
             if name not in self._edges:
@@ -85,7 +94,7 @@ class Service:
             name, component = self._to_stop.pop()
             try:
                 component.stop()
-            except Exception as error:
+            except (Exception, gevent.Timeout, SystemExit) as error:
                 self._log.error(events.SERVICE_STOP_FAILED, component=name, error=repr(error), exc_info=True)
         if was_running:
             self._log.info(events.SERVICE_STOPPED)
@@ -102,11 +111,12 @@ class Service:
 
     def _drain(self, name: str, component: Component, grace_s: float) -> bool:
         try:
-            return component.drain(grace_s)
-        except Exception as error:
+            with Deadline(grace_s + DRAIN_OVERTIME_S):
+                return component.drain(grace_s)
+        except (Exception, gevent.Timeout, SystemExit) as error:
             self._log.error(events.SERVICE_STOP_FAILED, component=name, error=repr(error), exc_info=True)
             return False
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
     return str(error) if isinstance(error, MdaError | OSError | ValueError) else repr(error)

@@ -108,7 +108,7 @@ class MemoryStorage:
     def read(self, claim: Claim) -> QueuedMessage:
         self._fail("read")
         row = self._owned(claim)
-        return QueuedMessage(envelope=row.envelope, accepted_at=row.envelope.received_at)
+        return QueuedMessage(envelope=row.envelope, accepted_at=row.envelope.received_at, must_bounce=row.must_bounce)
 
     def settle(self, claim: Claim, settlement: Settlement) -> Sequence[QueueId]:
         self._fail("settle")

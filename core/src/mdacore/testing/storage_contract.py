@@ -1,6 +1,6 @@
 """The contract suite for storages: a class of tests to inherit from. Needs pytest.
 
-    class TestMyStorage(StorageContract):
+    class TestMyStorage(DurableStorageContract):
         def make_storage(self, path, clock):
             return MyStorage(MyConfig(path=path), context_with(clock))
 
@@ -55,9 +55,9 @@ OpenStorage = Callable[[], QueueStorage]
 
 
 class StorageContract(abc.ABC):
-    """Inherit, and give `make_storage`. `is_durable = False` leaves out what a storage in memory cannot keep."""
+    """What every storage keeps. Inherit, and give `make_storage`; a durable one inherits `DurableStorageContract`."""
 
-    is_durable = True
+    is_durable = False
 
     @abc.abstractmethod
     def make_storage(self, path: Path, clock: Clock) -> QueueStorage:
@@ -317,39 +317,6 @@ class StorageContract(abc.ABC):
         assert late.epoch < current.epoch
         assert BODY == content_of(storage.read(current).envelope)
 
-    # crash
-
-    def test_what_was_stored_is_there_after_a_restart(self, open_storage: OpenStorage, clock: ManualClock) -> None:
-        if not self.is_durable:
-            return
-        storage = open_storage()
-        plain, held = storage.write([new(clock), new(clock, held="why")], queue="main")
-
-        storage = open_storage()
-
-        assert {plain: State.DUE, held: State.HELD} == {entry.queue_id: entry.state for entry in listed(storage)}
-
-    def test_a_claim_that_was_never_settled_is_given_out_again_and_counted(
-        self, open_storage: OpenStorage, clock: ManualClock
-    ) -> None:
-        if not self.is_durable:
-            return
-        (claim,) = claims(open_storage().write([new(clock, claim=True)], queue="main"))
-
-        for unsettled in (1, 2):
-            storage = open_storage()
-            (again,) = storage.claim("main", 1)
-            assert (claim.queue_id, unsettled + 1, unsettled) == (again.queue_id, again.attempt, again.unsettled)
-
-        assert again.epoch > claim.epoch
-
-    def test_a_key_is_remembered_over_a_restart(self, open_storage: OpenStorage, clock: ManualClock) -> None:
-        if not self.is_durable:
-            return
-        first = open_storage().write([new(clock)], queue="main", key="k1")
-
-        assert list(first) == list(open_storage().write([new(clock)], queue="main", key="k1"))
-
     # entries and amend
 
     def test_entries_are_found_by_all_that_is_asked(self, storage: QueueStorage, clock: ManualClock) -> None:
@@ -388,6 +355,14 @@ class StorageContract(abc.ABC):
         assert 1 == storage.amend(Query(), Change.DUE_NOW)
         assert 1 == len(storage.claim("main", 1))
 
+    def test_an_operator_bounces_also_what_is_held(self, storage: QueueStorage, clock: ManualClock) -> None:
+        storage.write([new(clock, held="why")], queue="main")
+
+        assert 1 == storage.amend(Query(), Change.BOUNCE)
+
+        (claim,) = storage.claim("main", 1)
+        assert storage.read(claim).must_bounce
+
     def test_an_operator_discards(self, storage: QueueStorage, clock: ManualClock) -> None:
         keep, drop = storage.write([new(clock), new(clock)], queue="main")
 
@@ -418,6 +393,37 @@ class StorageContract(abc.ABC):
     def test_stop_may_be_called_again(self, storage: QueueStorage) -> None:
         storage.stop()
         storage.stop()
+
+
+class DurableStorageContract(StorageContract):
+    """The contract of a storage that remembers over a restart."""
+
+    is_durable = True
+
+    def test_what_was_stored_is_there_after_a_restart(self, open_storage: OpenStorage, clock: ManualClock) -> None:
+        storage = open_storage()
+        plain, held = storage.write([new(clock), new(clock, held="why")], queue="main")
+
+        storage = open_storage()
+
+        assert {plain: State.DUE, held: State.HELD} == {entry.queue_id: entry.state for entry in listed(storage)}
+
+    def test_a_claim_that_was_never_settled_is_given_out_again_and_counted(
+        self, open_storage: OpenStorage, clock: ManualClock
+    ) -> None:
+        (claim,) = claims(open_storage().write([new(clock, claim=True)], queue="main"))
+
+        for unsettled in (1, 2):
+            storage = open_storage()
+            (again,) = storage.claim("main", 1)
+            assert (claim.queue_id, unsettled + 1, unsettled) == (again.queue_id, again.attempt, again.unsettled)
+
+        assert again.epoch > claim.epoch
+
+    def test_a_key_is_remembered_over_a_restart(self, open_storage: OpenStorage, clock: ManualClock) -> None:
+        first = open_storage().write([new(clock)], queue="main", key="k1")
+
+        assert list(first) == list(open_storage().write([new(clock)], queue="main", key="k1"))
 
 
 def make_envelope(

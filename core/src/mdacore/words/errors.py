@@ -83,7 +83,7 @@ class Hold(Exception):
     """A policy's verdict: store the message and attempt nothing until an operator releases it."""
 
     def __init__(self, reason: str) -> None:
-        self.reason = printable(reason)
+        self.reason = printable(reason) or "no reason given"
         super().__init__(self.reason)
 
 

@@ -114,3 +114,9 @@ class TestOrphans:
         (bodies.folder / name).touch()
 
         assert [] == self.orphans(bodies, 1e12)
+
+    @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/")])
+    def test_what_is_no_file_is_left_alone(self, bodies, make):
+        make(bodies.path(5))
+
+        assert [] == self.orphans(bodies, 1e12)

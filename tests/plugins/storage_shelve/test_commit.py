@@ -6,10 +6,11 @@ import sqlite3
 
 import pytest
 
-from mdacore import Claim, ClaimLost, OutcomeUnknown, StorageError, StorageFull
+from mdacore import Change, Claim, ClaimLost, OutcomeUnknown, StorageError, StorageFull
 from mdacore_storage_shelve import schema
 from mdacore_storage_shelve.commit import Committer
 from mdacore_storage_shelve.jobs import (
+    Amend,
     BodyRow,
     ClaimDue,
     DeferredRow,
@@ -254,3 +255,14 @@ class TestSetAside:
         assert (0, 1) == (len(store.ledger), store.ledger.aside)
         (claimed,) = store.committer([ClaimDue(queue="main", limit=5, full_lanes=[], now=2.0)])
         assert [] == claimed.claims
+
+
+class TestAmend:
+    def test_what_was_claimed_since_it_was_listed_is_left_alone(self, store, write, claim, numbers):
+        store.committer([write(1, is_claimed=True), write(2)])
+
+        (rows,) = store.committer([Amend(ids=[1, 2], change=Change.DISCARD, now=2.0)])
+
+        assert [2] == [row.id for row in rows]
+        assert [1] == numbers()
+        assert store.ledger.owns(claim(1))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from mdacore import Clock, Context, QueueStorage
 from mdacore.log import get_log
-from mdacore.testing.storage_contract import StorageContract
+from mdacore.testing.storage_contract import DurableStorageContract
 from mdacore_storage_shelve import ShelveConfig, ShelveStorage
 
 
-class TestShelveStorage(StorageContract):
+class TestShelveStorage(DurableStorageContract):
     def make_storage(self, path: Path, clock: Clock) -> QueueStorage:
         context = Context(
             instance="storages.spool", state_path=path, hostname="mx.example.test", clock=clock, log=get_log()

@@ -95,7 +95,7 @@ class TestRefusal:
         """Case 78."""
         alter(closed, "PRAGMA user_version = 2")
 
-        self.refuse(closed, "schema version 2 and this program knows 1: it was written by a newer")
+        self.refuse(closed, "written by another mdacore-storage-shelve: its schema version is 2")
 
     def test_another_stores_database(self, closed):
         alter(closed, "UPDATE store SET uuid = 'other'")

@@ -220,6 +220,7 @@ class TestQuarantine:
             ("UPDATE message SET envelope = x'6d6461450700000000'", "record of version 7"),
             ("UPDATE message SET progress = x'80049500'", "its first octets are wrong"),
             ("UPDATE body SET data = x'41'", "the body is missing or damaged"),
+            ("UPDATE body SET data = zeroblob(length(data))", "the body is missing or damaged"),
             ("DELETE FROM body", "the body is missing or damaged"),
             ("UPDATE message SET body_is_file = 1", "is missing"),
         ],
@@ -300,6 +301,19 @@ class TestBodies:
         with pytest.raises(StorageError, match="has 1000 octets, and 300018 were stored"):
             storage.read(claim)
 
+    def test_one_that_cannot_be_read_now_is_tried_again_later(self, storage, clock, spooled, path, monkeypatch):
+        """For lack of descriptors, say: that is no damage, and no reason to try at once and again."""
+        (claim,) = claims(storage.write([large(clock, spooled, claim=True)], queue="main"))
+        with monkeypatch.context() as patch, pytest.raises(StorageError, match="cannot be read"):
+            patch.setattr(Path, "stat", lambda *_, **__: os.stat(b"x" * 300))
+            storage.read(claim)
+
+        assert [] == list(storage.claim("main", 1))
+        clock.advance(60)
+        (again,) = storage.claim("main", 1)
+        assert (1, 0) == (again.attempt, again.unsettled)
+        assert spooled.path.read_bytes() == content_of(storage.read(again).envelope)
+
     def test_a_discarded_messages_file_goes_too(self, storage, clock, spooled, path):
         storage.write([large(clock, spooled)], queue="main")
 
@@ -371,6 +385,17 @@ class TestKeys:
 
 
 class TestSettle:
+    def test_an_attempt_that_ended_clears_the_crashes_before_it(self, open_storage, clock):
+        """A message that was in flight in two power cuts is not one that crashes the service."""
+        open_storage().write([new(clock, claim=True)], queue="main")
+        storage = open_storage()
+        (claim,) = storage.claim("main", 1)
+        assert 1 == claim.unsettled
+
+        storage.settle(claim, Settlement(deferred={0: LATER}, due_at=clock.now()))
+
+        assert [0] == [claim.unsettled for claim in storage.claim("main", 1)]
+
     def test_a_closed_recipient_stays_closed_whatever_later_attempts_say(self, storage, clock):
         envelope = make_envelope(clock, "a@example.test", "b@example.test")
         (claim,) = claims(storage.write([new(clock, envelope=envelope, claim=True)], queue="main"))
@@ -446,6 +471,13 @@ class TestAmend:
         assert 1 == storage.amend(Query(states=[State.HELD]), Change.DISCARD)
         assert {State.ACTIVE, State.DUE} == {entry.state for entry in listed(storage)}
 
+    def test_a_limit_counts_what_can_be_changed(self, storage, clock):
+        storage.write([new(clock, claim=True), new(clock)], queue="main")
+
+        assert 1 == storage.amend(Query(limit=1), Change.HOLD)
+
+        assert [State.ACTIVE, State.HELD] == [entry.state for entry in listed(storage)]
+
     def test_due_now_leaves_a_held_message_held(self, storage, clock):
         storage.write([new(clock, held="why", due_at=clock.now() + 60)], queue="main")
 
@@ -473,16 +505,23 @@ class TestAmend:
 
         assert [0] == [claim.unsettled for claim in storage.claim("main", 1)]
 
-    def test_what_shall_bounce_is_due_now_and_its_lifetime_over(self, storage, clock, open_storage):
+    def test_what_shall_bounce_is_due_now_and_says_so_over_a_restart(self, storage, clock, open_storage):
         storage.write([new(clock, held="why", due_at=clock.now() + 60)], queue="main")
-        accepted_at = listed(storage)[0].accepted_at
 
         storage.amend(Query(), Change.BOUNCE)
 
-        assert accepted_at == listed(storage)[0].accepted_at
         storage = open_storage()
         (claim,) = storage.claim("main", 1)
-        assert 0.0 == storage.read(claim).accepted_at
+        assert storage.read(claim).must_bounce
+
+    def test_a_bounce_that_was_held_back_is_taken_back_by_the_release(self, storage, clock):
+        storage.write([new(clock)], queue="main")
+
+        for change in (Change.BOUNCE, Change.HOLD, Change.RELEASE):
+            storage.amend(Query(), change)
+
+        (claim,) = storage.claim("main", 1)
+        assert not storage.read(claim).must_bounce
 
     def test_a_waiting_claimer_is_woken(self, storage, clock):
         storage.write([new(clock, held="why")], queue="main")
@@ -497,6 +536,18 @@ class TestAmend:
 
 
 class TestWait:
+    def test_a_message_deferred_meanwhile_brings_its_end_forward(self, storage, clock):
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+        storage.claim("main", 1)
+        waiter = gevent.spawn(storage.wait, "main", 60.0)
+        gevent.idle()
+        storage.settle(claim, Settlement(deferred={0: LATER}, due_at=clock.now() + 30))
+        gevent.idle()
+
+        clock.advance(30)
+
+        waiter.get(timeout=5)
+
     def test_it_ends_when_a_deferred_message_is_due_again(self, storage, clock):
         (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
         storage.settle(claim, Settlement(deferred={0: LATER}, due_at=clock.now() + 30))

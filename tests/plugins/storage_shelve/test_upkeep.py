@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 import time
 
 import gevent
@@ -13,10 +14,11 @@ from gevent.event import Event
 from mdacore import FileBody, StorageError
 from mdacore.runtime import GroupCommit
 from mdacore.testing import ManualClock
-from mdacore_storage_shelve import events, schema
+from mdacore_storage_shelve import events, schema, sql
 from mdacore_storage_shelve.batch import KEY_LIFETIME_S, KEYS_FORGOTTEN_AT_ONCE
 from mdacore_storage_shelve.bodies import ORPHAN_AGE_S, BodyFiles
 from mdacore_storage_shelve.jobs import BodyRow, MessageRow, ReserveIds, Write
+from mdacore_storage_shelve.reader import Reader
 from mdacore_storage_shelve.store import Store
 from mdacore_storage_shelve.upkeep import CHECKPOINT_PAGES, IDLE_TICKS, SWEEP_S, Upkeep
 
@@ -95,6 +97,30 @@ class TestLog:
         write(CHECKPOINT_PAGES * schema.PAGE_SIZE_BYTES // 2)
 
         assert before == log_pages(store)
+
+    @pytest.mark.parametrize(("log_max_pages", "turns"), [(100, 1), (10**6, 0)])
+    def test_only_one_longer_than_its_limit_is_turned_back(self, store, group, write, clock, log, log_max_pages, turns):
+        """Between two commits: with others arriving all the time it would else grow for ever."""
+
+        class Recording:
+            def __init__(self, connection):
+                self.connection = connection
+                self.statements = []
+
+            def execute(self, statement):
+                self.statements.append(statement)
+                return self.connection.execute(statement)
+
+        upkeep = Upkeep(store, group, log_max_pages=log_max_pages, clock=clock, log=log)
+        recording, checkpoints = Recording(store.checkpoints), store.checkpoints
+        object.__setattr__(store, "checkpoints", recording)
+        write(CHECKPOINT_PAGES * schema.PAGE_SIZE_BYTES)
+
+        upkeep.tick()
+
+        assert [sql.CHECKPOINT, *[sql.RESTART_LOG] * turns] == recording.statements
+        object.__setattr__(store, "checkpoints", checkpoints)
+        upkeep.stop()
 
     def test_an_idle_one_is_emptied_once(self, upkeep, write, store):
         write()
@@ -257,7 +283,18 @@ class TestCheck:
         assert "damaged" in broken
         assert [{"reason": broken}] == log.of(events.STORAGE_FAILED)
 
-    def test_stopping_does_not_wait_for_it(self, path, filled, clock, log):
+    def test_stopping_does_not_wait_for_it(self, path, filled, clock, log, monkeypatch):
+        class EndlessReader(Reader):
+            interrupted = threading.Event()
+
+            def check(self):
+                assert self.interrupted.wait(10)
+                return ""
+
+            def interrupt(self):
+                self.interrupted.set()
+
+        monkeypatch.setattr(Store, "reader", lambda store: EndlessReader(store.folder, store.store_id))
         store = Store.open(path)
         group = GroupCommit(store.committer)
         upkeep = Upkeep(store, group, log_max_pages=100, clock=clock, log=log)
@@ -265,6 +302,7 @@ class TestCheck:
 
         upkeep.stop()
 
+        assert EndlessReader.interrupted.is_set()
         assert ("", []) == (store.committer.broken, log.of(events.STORAGE_UPKEEP_FAILED))
         group.stop()
         store.close()

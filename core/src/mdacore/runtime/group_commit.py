@@ -99,6 +99,7 @@ class GroupCommit(Generic[JobT, ResultT]):
             self._has_work.wait()
             self._has_work.clear()
             while self._waiting:
+                gevent.sleep(0)  # whoever is ready to go on may still join: fewer, larger batches
                 batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
                 self._finish(batch)
 

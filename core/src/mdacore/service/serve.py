@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -50,6 +51,7 @@ def _run(service: Service, grace_s: float) -> None:
     watchers = [gevent.signal_handler(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)]
     try:
         service.start()
+        _settle_heap()
         asked_to_stop.wait()
         drain = gevent.spawn(service.drain, grace_s)
         drain.rawlink(lambda _: may_stop.set())
@@ -65,6 +67,12 @@ def _flush_often(sink: log.LogSink) -> None:
     while True:
         gevent.sleep(LOG_FLUSH_S)
         sink.flush()
+
+
+def _settle_heap() -> None:
+    """What there is after the start stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _raise_descriptor_limit() -> None:

@@ -62,13 +62,14 @@ class BodyFiles:
         A file that is waiting for its commit is not one of them: it is neither from before this run, whose numbers
         begin with `first_number`, nor old at `now` (epoch seconds). Raises OSError.
         """
-        for entry in os.scandir(self.folder):
-            number = _number(entry.name)
-            if number is None:
-                continue
-            age_s = now - entry.stat(follow_symlinks=False).st_ctime  # when it was linked, not when it was made
-            if (number < first_number or age_s > ORPHAN_AGE_S) and not is_used(number):
-                yield number
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                number = _number(entry.name)
+                if number is None or not entry.is_file(follow_symlinks=False):
+                    continue
+                age_s = now - entry.stat().st_ctime  # when it was linked, not when it was made
+                if (number < first_number or age_s > ORPHAN_AGE_S) and not is_used(number):
+                    yield number
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -36,7 +36,7 @@ class ShelveConfig:
 def check(config: ShelveConfig, context: Context) -> Iterable[Problem]:
     """What stat and access say: the path is no folder, or this process may not use or make it."""
     path = context.resolve(config.path)
-    if path.is_dir():
+    if _is_folder(path):
         if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
             yield Problem("path", f"{path} is not readable and writable for this user")
     elif os.path.lexists(path):
@@ -47,7 +47,14 @@ def check(config: ShelveConfig, context: Context) -> Iterable[Problem]:
 
 def _check_parent(path: Path) -> Iterable[Problem]:
     parent = next(parent for parent in path.parents if os.path.lexists(parent))
-    if not parent.is_dir():
+    if not _is_folder(parent):
         yield Problem("path", f"{path} cannot be made: {parent} is not a folder")
     elif not os.access(parent, os.W_OK | os.X_OK):
         yield Problem("path", f"{path} cannot be made: {parent} is not writable for this user")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return False

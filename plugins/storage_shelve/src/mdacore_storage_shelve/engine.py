@@ -58,6 +58,8 @@ from mdacore_storage_shelve.upkeep import Upkeep
 T = TypeVar("T")
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_READ_RETRY_S: Final = 60.0
+"""When a message is claimed again that could not be read, and not for any damage."""
 _ADOPTING_THREADS: Final = 4
 """Large bodies that are synced at once."""
 
@@ -137,8 +139,8 @@ class Engine:
         except (sqlite3.Error, OSError) as error:
             if isinstance(error, sqlite3.Error) and is_fatal(error):
                 self._store.committer.fail(f"the database failed: {error}")
-            else:
-                self.release(claim)
+            else:  # its reader gives the claim up
+                self._commit(Release(claim=claim, due_at=self._clock.now() + _READ_RETRY_S))
             raise StorageError(f"{claim.queue_id} cannot be read: {error}") from error
         if stored is None:
             raise ClaimLost(f"{claim.queue_id}: this claim is over")

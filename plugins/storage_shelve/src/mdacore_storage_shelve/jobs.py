@@ -111,9 +111,10 @@ class Settle(Job[None]):
 
 @attrs.frozen(kw_only=True)
 class Release(Job[None]):
-    """End a claim as if it had not been."""
+    """End a claim as if it had not been; the message is due as before, or at `due_at`."""
 
     claim: Claim
+    due_at: float | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -34,8 +34,6 @@ from mdacore_storage_shelve.ids import QueueIds
 from mdacore_storage_shelve.record import Progress, RecordError, decode_envelope, decode_progress
 
 PAGE_ROWS: Final = 100
-OVER: Final = 0.0
-"""The `accepted_at` of a message that an operator has told to bounce: its lifetime is over."""
 
 _STATES: Final = {
     schema.FREE: State.DUE,
@@ -96,7 +94,7 @@ class Reader:
             return None
         must_bounce, envelope, progress, *body = rows[0]
         stored = _stored(decode_envelope(envelope, self._body(*body)), decode_progress(progress))
-        return attrs.evolve(stored, queued=attrs.evolve(stored.queued, accepted_at=OVER)) if must_bounce else stored
+        return attrs.evolve(stored, queued=attrs.evolve(stored.queued, must_bounce=True)) if must_bounce else stored
 
     def page(self, query: Query, after: int) -> tuple[list[QueueEntry], int | None]:
         """What fits of the next messages after this number, and the number to go on from; None = that was all.

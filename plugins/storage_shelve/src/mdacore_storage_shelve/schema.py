@@ -205,8 +205,8 @@ def _verify(connection: sqlite3.Connection, path: Path, store_id: uuid.UUID) -> 
         raise StorageError(f"{path} is not a database of this storage, or it is damaged; nothing was changed")
     if version != SCHEMA_VERSION:
         raise StorageError(
-            f"{path} has schema version {version} and this program knows {SCHEMA_VERSION}: "
-            "it was written by a newer mdacore-storage-shelve; nothing was changed"
+            f"{path} was written by another mdacore-storage-shelve: its schema version is {version}, "
+            f"and this one knows {SCHEMA_VERSION}; nothing was changed"
         )
     (found,) = connection.execute("SELECT uuid FROM store").fetchone() or ("none",)
     if found != str(store_id):

@@ -62,6 +62,7 @@ FROM settled WHERE message.id = settled.id"""
 REMOVE: Final = "DELETE FROM message WHERE id IN (SELECT value FROM json_each(:ids))"
 RELEASE: Final = """
 UPDATE message SET state = 0, attempts = attempts - 1 WHERE id IN (SELECT value FROM json_each(:ids))"""
+POSTPONE: Final = "UPDATE message SET state = 0, attempts = attempts - 1, due_at = :due_at WHERE id = :id"
 SET_ASIDE: Final = "UPDATE message SET state = 3, held = :reason WHERE id = :id"
 
 FIND_DUE: Final = """
@@ -106,7 +107,7 @@ HOLD: Final = """
 UPDATE message SET state = 2, held = 'held by an operator'
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 0"""
 RELEASE_HELD: Final = """
-UPDATE message SET state = 0, held = '', unsettled = 0
+UPDATE message SET state = 0, held = '', unsettled = 0, must_bounce = 0
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state <> 0"""
 DUE_NOW: Final = """
 UPDATE message SET due_at = :now WHERE id IN (SELECT value FROM json_each(:ids)) AND due_at > :now"""

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from mdacore import (
+    LOCAL_ERROR,
+    STORAGE_FULL,
     Change,
     Claim,
     Context,
@@ -21,7 +23,6 @@ from mdacore import (
     Settlement,
     Status,
     StorageError,
-    StorageFull,
 )
 from mdacore_storage_shelve import events
 from mdacore_storage_shelve.config import ShelveConfig
@@ -66,6 +67,7 @@ class ShelveStorage:
         except BaseException:
             store.close()
             raise
+        self._space.has_room()  # for health, before the first mail asks
         self._context.log.info(
             events.STORAGE_OPENED, path=str(self._folder.path), crashed_claims=store.crashed, durability=DURABILITY
         )
@@ -107,11 +109,11 @@ class ShelveStorage:
 
     def refusal(self, size_bytes: int) -> Reply | None:
         if self._engine is None or self._engine.broken:
-            return StorageError().reply
+            return LOCAL_ERROR
         try:
-            return None if self._space.has_room(size_bytes) else StorageFull().reply
+            return None if self._space.has_room(size_bytes) else STORAGE_FULL
         except OSError:
-            return StorageError().reply
+            return LOCAL_ERROR
 
     def write(self, messages: Sequence[NewMessage], *, queue: str, key: str = "") -> Sequence[Claim | QueueId]:
         return self._running.write(messages, queue=queue, key=key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -39,9 +40,9 @@ class Threads:
         self._pool.kill()
 
 
-def _outcome(function: Callable[..., T], args: Any, kwargs: Any) -> tuple[T | None, BaseException | None]:
-    # The pool would write what is raised to standard error, though it belongs to the caller alone.
+def _outcome(function: Callable[..., T], args: Any, kwargs: Any) -> tuple[T | None, Exception | None]:
+    # The pool would write what is raised to standard error. These are the caller's alone; any other is a bug.
     try:
         return function(*args, **kwargs), None
-    except Exception as error:  # noqa: BLE001 - passed on to the caller as it is
+    except (OSError, sqlite3.Error, StorageError, ValueError) as error:
         return None, error

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -58,7 +58,7 @@ def open_below(root: Path) -> list[str]:
     targets = []
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # closed since
-            targets.append(os.readlink(descriptor))
+            targets.append(str(descriptor.readlink()))
     return [target for target in targets if target.startswith(str(root))]
 
 

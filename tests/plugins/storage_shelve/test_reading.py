@@ -105,7 +105,7 @@ class TestStartReading:
         open_storage().stop()
         Folder(path).database.write_bytes(b"garbage" * 1000)
 
-        with pytest.raises(StorageError, match="may be damaged"):
+        with pytest.raises(StorageError, match="cannot be opened"):
             reader.start_reading()
 
     def test_stop_may_be_called_again(self, storage, reader):

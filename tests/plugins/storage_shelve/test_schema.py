@@ -71,20 +71,20 @@ class TestRefusal:
     def test_a_file_of_something_else(self, closed):
         closed.database.write_bytes(b"text " * 5000)
 
-        self.refuse(closed, "may be damaged: file is not a database")
+        self.refuse(closed, "cannot be opened: file is not a database")
 
     def test_a_damaged_header(self, closed):
         octets = bytearray(closed.database.read_bytes())
         octets[16:24] = b"\xff" * 8
         closed.database.write_bytes(octets)
 
-        self.refuse(closed, "may be damaged")
+        self.refuse(closed, "cannot be opened")
 
     def test_a_damaged_schema(self, closed):
         octets = closed.database.read_bytes()
         closed.database.write_bytes(octets[:100] + b"\xa5" * 8000 + octets[8100:])
 
-        self.refuse(closed, "may be damaged")
+        self.refuse(closed, "cannot be opened")
 
     def test_a_wrong_application_id(self, closed):
         alter(closed, "PRAGMA application_id = 7")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,7 +39,7 @@ from mdacore.testing.storage_contract import (
     make_envelope,
     new,
 )
-from mdacore_storage_shelve import ShelveConfig, ShelveStorage, events
+from mdacore_storage_shelve import ShelveConfig, ShelveStorage, events, sql
 from mdacore_storage_shelve.batch import KEY_LIFETIME_S
 from mdacore_storage_shelve.folder import Folder
 
@@ -261,6 +263,16 @@ class TestQuarantine:
         assert ([], "not a record: its first octets are wrong") == (list(entries[1].recipients), entries[1].held)
         assert [ids[0], ids[2]] == [entry.queue_id for entry in storage.entries(Query(sender="alice@example.org"))]
 
+    def test_it_can_be_held_or_put_off_unread(self, damaged, clock):
+        """What crashes whoever reads it must not be read to be held."""
+        storage, _ = damaged("UPDATE message SET envelope = x'00'")
+        first, second, _ = storage.claim("main", 9)
+
+        storage.settle(first, Settlement(held="crashed"))
+        storage.settle(second, Settlement(due_at=clock.now() + 60))
+
+        assert [State.HELD, State.DUE] == [entry.state for entry in listed(storage)][:2]
+
     def test_settling_it_unread_sets_it_aside_too(self, damaged):
         storage, _ = damaged("UPDATE message SET envelope = x'00'")
         claim = storage.claim("main", 9)[1]
@@ -301,18 +313,20 @@ class TestBodies:
         with pytest.raises(StorageError, match="has 1000 octets, and 300018 were stored"):
             storage.read(claim)
 
-    def test_one_that_cannot_be_read_now_is_tried_again_later(self, storage, clock, spooled, path, monkeypatch):
-        """For lack of descriptors, say: that is no damage, and no reason to try at once and again."""
+    def test_one_that_cannot_be_read_now_stays_claimed(self, storage, clock, spooled, path, monkeypatch):
+        """For lack of descriptors, say: that is no damage. Its owner settles it for later."""
         (claim,) = claims(storage.write([large(clock, spooled, claim=True)], queue="main"))
-        with monkeypatch.context() as patch, pytest.raises(StorageError, match="cannot be read"):
-            patch.setattr(Path, "stat", lambda *_, **__: os.stat(b"x" * 300))
-            storage.read(claim)
 
-        assert [] == list(storage.claim("main", 1))
-        clock.advance(60)
-        (again,) = storage.claim("main", 1)
-        assert (1, 0) == (again.attempt, again.unsettled)
-        assert spooled.path.read_bytes() == content_of(storage.read(again).envelope)
+        def fail(*_, **__):
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "stat", fail)
+            with pytest.raises(StorageError, match="cannot be read"):
+                storage.read(claim)
+
+        assert spooled.path.read_bytes() == content_of(storage.read(claim).envelope)
+        assert State.ACTIVE is listed(storage)[0].state
 
     def test_a_discarded_messages_file_goes_too(self, storage, clock, spooled, path):
         storage.write([large(clock, spooled)], queue="main")
@@ -413,6 +427,16 @@ class TestSettle:
         storage.settle(claim, Settlement(deferred={1: LATER}, due_at=clock.now()))
         (again,) = storage.claim("main", 1)
         storage.settle(again, Settlement(closed={0: DELIVERED}, due_at=clock.now()))
+
+        assert [("b@example.test", LATER)] == listed(storage)[0].recipients
+
+    def test_a_settlement_of_nobody_keeps_what_earlier_ones_said(self, storage, clock):
+        envelope = make_envelope(clock, "a@example.test", "b@example.test")
+        (claim,) = claims(storage.write([new(clock, envelope=envelope, claim=True)], queue="main"))
+        storage.settle(claim, Settlement(closed={0: DELIVERED}, deferred={1: LATER}, due_at=clock.now()))
+
+        (again,) = storage.claim("main", 1)
+        storage.settle(again, Settlement(due_at=clock.now()))
 
         assert [("b@example.test", LATER)] == listed(storage)[0].recipients
 
@@ -639,6 +663,45 @@ class TestInterruption:
         assert 20 == len(entries)
         settled = 20 - sum(entry.state is State.ACTIVE for entry in entries)
         assert settled == sum(entry.sender == "" for entry in entries)
+
+    def test_a_claim_that_could_not_be_given_back_is_given_back_later(self, storage, clock):
+        """Else it would be active until the next start."""
+
+        class BusyAtFirst:
+            def __init__(self, connection):
+                self.connection = connection
+                self.claims, self.may_claim = threading.Event(), threading.Event()
+                self.refused = 0
+
+            def __getattr__(self, name):
+                return getattr(self.connection, name)
+
+            def execute(self, statement, *values):
+                if statement == sql.CLAIM:
+                    self.claims.set()
+                    assert self.may_claim.wait(10)
+                if statement == sql.RELEASE and self.refused < 3:
+                    self.refused += 1
+                    raise sqlite3.OperationalError("database is locked")
+                return self.connection.execute(statement, *values)
+
+        committer = storage._engine._store.committer
+        busy = committer._connection = BusyAtFirst(committer._connection)
+        storage.write([new(clock)], queue="main")
+        claimer = gevent.spawn(storage.claim, "main", 1)
+        while not busy.claims.is_set():
+            gevent.idle()
+
+        claimer.kill()
+        busy.may_claim.set()
+
+        for tries in (1, 2, 3):
+            while busy.refused < tries:
+                storage.write([], queue="main")
+            assert [] == list(storage.claim("main", 1))
+            clock.advance(10)
+        storage.write([], queue="main")
+        assert 1 == len(storage.claim("main", 1))
 
     def test_a_timeout_in_a_write_of_a_large_body(self, storage, clock, spooled, path):
         with pytest.raises(gevent.Timeout), gevent.Timeout(0):

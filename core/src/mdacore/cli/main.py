@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import click
 
 from mdacore.cli.configuring import check, init, plan
+from mdacore.cli.extra import load_command, offered_commands
 from mdacore.cli.inventory import plugins, version
 from mdacore.cli.queue import queue
 from mdacore.cli.running import run
@@ -16,7 +17,13 @@ from mdacore.cli.status import INTERRUPTED, exit_statuses
 
 
 class _Commands(click.Group):
-    """Each command's errors end as `exit_statuses` says."""
+    """Our own commands and those of installed plugins; each one's errors end as `exit_statuses` says."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted({*super().list_commands(context), *offered_commands()})
+
+    def get_command(self, context: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(context, cmd_name) or load_command(cmd_name)
 
     def invoke(self, context: click.Context) -> Any:
         with exit_statuses():

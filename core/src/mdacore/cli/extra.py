@@ -1,7 +1,7 @@
 """Commands that plugins bring along: click commands named by entry points in the group ``mdacore.commands``.
 
-One is imported when it is asked for, or listed by ``--help``. One that cannot be loaded says so when it is used, and
-leaves the others alone; it cannot take the name of one of ours.
+One is imported only when it is asked for, so that ``--help`` stays quick. One that cannot be loaded says so when it is
+used, and leaves the others alone; it cannot take the name of one of ours.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from mdacore.assembly.guard import PluginFault, guard
 ENTRY_POINT_GROUP = "mdacore.commands"
 
 
-def offered_commands() -> list[str]:
-    """Their names, from metadata alone."""
-    return [point.name for point in metadata.entry_points(group=ENTRY_POINT_GROUP)]
+def offered_commands() -> list[tuple[str, str]]:
+    """Their names and the distributions that bring them, from metadata alone."""
+    points = metadata.entry_points(group=ENTRY_POINT_GROUP)
+    return sorted((point.name, point.dist.name if point.dist else "somewhere") for point in points)
 
 
 def load_command(name: str) -> click.Command | None:

@@ -19,11 +19,15 @@ from mdacore.cli.status import INTERRUPTED, exit_statuses
 class _Commands(click.Group):
     """Our own commands and those of installed plugins; each one's errors end as `exit_statuses` says."""
 
-    def list_commands(self, context: click.Context) -> list[str]:
-        return sorted({*super().list_commands(context), *offered_commands()})
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_commands(ctx, formatter)
+        offered = offered_commands()
+        if offered:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, f"From {distribution}.") for name, distribution in offered])
 
-    def get_command(self, context: click.Context, cmd_name: str) -> click.Command | None:
-        return super().get_command(context, cmd_name) or load_command(cmd_name)
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or load_command(cmd_name)
 
     def invoke(self, context: click.Context) -> Any:
         with exit_statuses():

@@ -142,6 +142,19 @@ class TestInterruption:
         assert [[1], [3]] == committer.batches
         assert [] == given_up
 
+    @pytest.mark.parametrize("turns", range(6))
+    def test_with_nobody_left_nothing_is_committed(self, group, committer, turns):
+        committer.go.set()
+        killed = gevent.spawn(group.submit, 1)
+        for _ in range(turns):
+            gevent.sleep(0)
+
+        killed.kill()
+        group.submit(2)
+
+        assert [] not in committer.batches
+        assert committer.batches in ([[2]], [[1], [2]])
+
     def test_in_its_batch_the_job_is_committed_and_its_result_given_up(self, group, committer, given_up):
         killed, last = begin(group, committer, 1, 2)
 

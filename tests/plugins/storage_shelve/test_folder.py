@@ -52,6 +52,16 @@ class TestNewStore:
 
         assert folder.database.is_file()
 
+    def test_a_link_to_a_folder_is_as_good_as_the_folder(self, path, tmp_path):
+        """The operator's way to put the store on another disk."""
+        (tmp_path / "disk").mkdir()
+        path.parent.mkdir()
+        path.symlink_to(tmp_path / "disk", target_is_directory=True)
+
+        Store.open(path).close()
+
+        assert (tmp_path / "disk" / "queue.db").is_file()
+
     def test_a_folder_with_something_else_in_it_is_refused_and_left_alone(self, folder):
         """Case 69: perhaps the wrong file system is mounted there."""
         folder.path.mkdir(parents=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import attrs
 import gevent
 from greenlet import GreenletExit
 
@@ -52,7 +53,9 @@ class Queue:
             name: Fence(instance=f"relays.{name}", log=wiring.log, deadline_s=relay.deadline_s, passes_verdicts=False)
             for name, relay in wiring.relays.items()
         }
-        routes = RouteTable(wiring.routes, wiring.relays, fences)
+        # `destination` does no I/O: it needs no timer
+        timeless = {name: attrs.evolve(fence, deadline_s=None) for name, fence in fences.items()}
+        routes = RouteTable(wiring.routes, wiring.relays, timeless)
         self._intake = Intake(wiring, routes)
         self._delivery = Delivery(wiring, routes, fences, self._storage_fence)
         self._claimer: gevent.Greenlet[..., None] | None = None

@@ -101,7 +101,8 @@ class GroupCommit(Generic[JobT, ResultT]):
             while self._waiting:
                 gevent.sleep(0)  # whoever is ready to go on may still join: fewer, larger batches
                 batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
-                self._finish(batch)
+                if batch:  # they may also have left
+                    self._finish(batch)
 
     def _finish(self, batch: Sequence[_Entry[JobT]]) -> None:
         results: Sequence[ResultT | Exception]

@@ -87,13 +87,11 @@ class Batch:
                     return lost
                 if isinstance(job, Settle):
                     self._gather_settle(job, active)
-                elif isinstance(job, SetAside):
-                    self._aside += 1
-                    self._execute(sql.SET_ASIDE, {"id": active.number, "reason": job.reason})
-                elif job.due_at is None:
+                elif isinstance(job, Release):
                     self._released.append(active.number)
                 else:
-                    self._execute(sql.POSTPONE, {"id": active.number, "due_at": job.due_at})
+                    self._aside += 1
+                    self._execute(sql.SET_ASIDE, {"id": active.number, "reason": job.reason})
                 return None
         return job
 

@@ -6,7 +6,6 @@ follows whether or not the greenlet that asked for the change is still there.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -58,8 +57,7 @@ from mdacore_storage_shelve.upkeep import Upkeep
 T = TypeVar("T")
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_READ_RETRY_S: Final = 60.0
-"""When a message is claimed again that could not be read, and not for any damage."""
+_GIVE_BACK_RETRY_S: Final = 10.0
 _ADOPTING_THREADS: Final = 4
 """Large bodies that are synced at once."""
 
@@ -139,8 +137,6 @@ class Engine:
         except (sqlite3.Error, OSError) as error:
             if isinstance(error, sqlite3.Error) and is_fatal(error):
                 self._store.committer.fail(f"the database failed: {error}")
-            else:  # its reader gives the claim up
-                self._commit(Release(claim=claim, due_at=self._clock.now() + _READ_RETRY_S))
             raise StorageError(f"{claim.queue_id} cannot be read: {error}") from error
         if stored is None:
             raise ClaimLost(f"{claim.queue_id}: this claim is over")
@@ -150,7 +146,7 @@ class Engine:
     def settle(self, claim: Claim, settlement: Settlement) -> Sequence[QueueId]:
         """As `QueueStorage.settle`."""
         active = self._ledger.owned(claim)
-        if active.open_numbers is None:
+        if active.open_numbers is None and (settlement.closed or settlement.deferred):
             self.read(claim)
         deferred = deferred_row(active, settlement)
         if not settlement.notices:
@@ -249,5 +245,11 @@ class Engine:
             gevent.spawn(self._give_back, claim)
 
     def _give_back(self, claim: Claim) -> None:
-        with contextlib.suppress(StorageError):  # it never began (a known key), or it is found at the next start
-            self.release(claim)
+        while not self._is_stopping:
+            try:
+                return self.release(claim)
+            except ClaimLost:  # it never began: its key was known
+                return None
+            except StorageError:  # what is not given back is active until the next start
+                self._clock.sleep(_GIVE_BACK_RETRY_S)
+        return None

@@ -8,16 +8,12 @@ from pathlib import Path
 
 def sync_folder(path: Path) -> None:
     """Make the names in this folder durable. Blocks on the disk. Raises OSError."""
-    sync_file(path, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(path, os.O_DIRECTORY)
 
 
-def sync_file(path: Path, flags: int = os.O_RDONLY) -> None:
-    """Make a file's octets durable. Blocks on the disk. Raises OSError."""
-    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def sync_file(path: Path) -> None:
+    """Make a file's octets durable. Blocks on the disk. Raises OSError, also for a symbolic link."""
+    _sync(path, os.O_NOFOLLOW)
 
 
 def replace_synced(path: Path, data: bytes) -> None:
@@ -30,3 +26,11 @@ def replace_synced(path: Path, data: bytes) -> None:
         os.fsync(fd)
     new.rename(path)
     sync_folder(path.parent)
+
+
+def _sync(path: Path, flags: int) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

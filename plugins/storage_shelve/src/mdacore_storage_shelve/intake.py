@@ -95,7 +95,6 @@ class Intake:
             body=body,
             body_is_file=is_file,
             open_numbers=frozenset(recipient.number for recipient in message.envelope.recipients),
-            progress=Progress(),
         )
 
 
@@ -122,21 +121,25 @@ class _Bodies:
 
 
 def deferred_row(active: ActiveClaim, settlement: Settlement) -> DeferredRow | None:
-    """What is left of the message; None = nothing, it is to be removed."""
+    """What is left of the message; None = nothing, it is to be removed.
+
+    A settlement that speaks of no recipient needs no knowledge of the message: it may never have been read.
+    """
     open_numbers = active.open_numbers or frozenset()
     closed = {number: end for number, end in settlement.closed.items() if number in open_numbers}
-    if len(closed) == len(open_numbers):
+    deferred = {number: reply for number, reply in settlement.deferred.items() if number in open_numbers}
+    if closed and len(closed) == len(open_numbers):
         return None
     if not math.isfinite(settlement.due_at):
         raise StorageError(f"{settlement.due_at} is not a time")
     check_text(settlement.held)
-    deferred = {number: reply for number, reply in settlement.deferred.items() if number in open_numbers}
+    progress = (active.progress or Progress()).after(closed, deferred)
     return DeferredRow(
         id=active.number,
         state=schema.HELD if settlement.held else schema.FREE,
         due_at=settlement.due_at,
         held=settlement.held,
-        progress=encode_progress((active.progress or Progress()).after(closed, deferred)),
+        progress=encode_progress(progress) if closed or deferred else None,
     )
 
 

@@ -38,13 +38,13 @@ class BodyRow(NamedTuple):
 
 
 class DeferredRow(NamedTuple):
-    """What a settlement leaves of a message, in the order of `sql.defer_messages`."""
+    """What a settlement leaves of a message, in the order of `sql.defer_messages`; no progress = as before."""
 
     id: int
     state: int
     due_at: float
     held: str
-    progress: bytes
+    progress: bytes | None
 
 
 class AmendedRow(NamedTuple):
@@ -111,10 +111,9 @@ class Settle(Job[None]):
 
 @attrs.frozen(kw_only=True)
 class Release(Job[None]):
-    """End a claim as if it had not been; the message is due as before, or at `due_at`."""
+    """End a claim as if it had not been."""
 
     claim: Claim
-    due_at: float | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -24,7 +24,7 @@ class ActiveClaim:
 
     Attributes:
         open_numbers: of the recipients without an end; None until the message has been read.
-        progress: what earlier attempts came to; None until the message has been read.
+        progress: what earlier attempts came to; None = there was none, or the message has not been read.
     """
 
     number: int

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, cast
 
 import attrs
+import orjson
 
 from mdacore import (
     Body,
@@ -35,7 +36,7 @@ PROGRESS: Final = b"P"
 
 _HEAD: Final = struct.Struct("<3scBI")
 _MAGIC: Final = b"mda"
-_to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+_to_ascii_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class RecordError(ValueError):
@@ -147,7 +148,10 @@ def decode_progress(record: bytes | None) -> Progress:
 
 
 def _seal(kind: bytes, fields: Mapping[str, object]) -> bytes:
-    payload = _to_json(fields).encode("ascii")
+    try:
+        payload = orjson.dumps(fields)
+    except TypeError:  # a lone surrogate in a text, an integer past 64 bits
+        payload = _to_ascii_json(fields).encode("ascii")
     return _HEAD.pack(_MAGIC, kind, VERSION, zlib.crc32(payload)) + payload
 
 

@@ -175,7 +175,7 @@ def _open(path: Path, store_id: uuid.UUID, mode: str, *, is_writing: bool) -> sq
             _use_wal(connection, path)
     except sqlite3.Error as error:
         _close(connection)
-        raise StorageError(f"{path} cannot be opened, it may be damaged: {error}; nothing was changed") from error
+        raise StorageError(f"{path} cannot be opened: {error}; nothing was changed") from error
     except BaseException:
         _close(connection)
         raise

@@ -1,9 +1,10 @@
 """Every statement on the tables of `schema`, with its parameters' names. Text only.
 
-Each statement does its work in one step and gives one row at most, lists as JSON: a thread gives up the interpreter's
-lock at every step and has to get it back from a busy hub, which may take the whole switch interval (5 ms). So the price
-of a batch is its number of steps, not of rows: inserting 100 messages by `executemany` beside a busy hub took 0.7 s,
-in two statements 0.08 s.
+In a commit each statement does its work in one step and gives one row at most, lists as JSON: a thread gives up the
+interpreter's lock at every step and has to get it back from a busy hub, which may take the switch interval (5 ms). So a
+batch costs by its steps, not by its rows: 100 messages inserted by `executemany` beside a hub that never rested took
+0.7 s, by two statements for all of them 0.08 s. (Inserting on the hub, and only committing in the thread, is no quicker
+where the hub does rest, and makes it wait for pages that have to be read from the disk.)
 """
 
 # ruff: noqa: S608 - statements are put together from constants and placeholders only
@@ -38,31 +39,30 @@ DELETE FROM key WHERE (queue, key) IN (SELECT queue, key FROM key WHERE seen_at 
 
 @cache
 def insert_messages(rows: int) -> str:
-    """`values.MessageRow` times `rows`."""
+    """`jobs.MessageRow` times `rows`."""
     return "INSERT INTO message VALUES " + _rows("(?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, NULL)", rows)
 
 
 @cache
 def insert_bodies(rows: int) -> str:
-    """`BodyRow` times `rows`."""
+    """`jobs.BodyRow` times `rows`."""
     return "INSERT INTO body VALUES " + _rows("(?, ?, ?)", rows)
 
 
 @cache
 def defer_messages(rows: int) -> str:
-    """`DeferredRow` times `rows`."""
+    """`jobs.DeferredRow` times `rows`."""
     values = _rows("(?, ?, ?, ?, ?)", rows)
     return f"""
 WITH settled (id, state, due_at, held, progress) AS (VALUES {values})
-UPDATE message SET state = settled.state, due_at = settled.due_at, held = settled.held, progress = settled.progress,
-    unsettled = 0
+UPDATE message SET state = settled.state, due_at = settled.due_at, held = settled.held, unsettled = 0,
+    progress = coalesce(settled.progress, message.progress)
 FROM settled WHERE message.id = settled.id"""
 
 
 REMOVE: Final = "DELETE FROM message WHERE id IN (SELECT value FROM json_each(:ids))"
 RELEASE: Final = """
 UPDATE message SET state = 0, attempts = attempts - 1 WHERE id IN (SELECT value FROM json_each(:ids))"""
-POSTPONE: Final = "UPDATE message SET state = 0, attempts = attempts - 1, due_at = :due_at WHERE id = :id"
 SET_ASIDE: Final = "UPDATE message SET state = 3, held = :reason WHERE id = :id"
 
 FIND_DUE: Final = """

@@ -46,6 +46,7 @@ class ShelveStorage:
         self._config = config
         self._context = context
         self._folder = Folder(context.resolve(config.path))
+        self._spool_path = self._folder.spool  # asked for at each message
         self._space = FreeSpace(self._folder.path, min_free_bytes=config.min_free_bytes, clock=context.clock)
         self._engine: Engine | None = None
         self._lister: Lister | None = None
@@ -56,7 +57,7 @@ class ShelveStorage:
 
     @property
     def spool_path(self) -> Path | None:
-        return self._folder.spool
+        return self._spool_path
 
     # Component
 

@@ -151,15 +151,17 @@ class Delivery:
     def _spawn(self, function: Callable[..., None], *args: object) -> gevent.Greenlet[..., None]:
         greenlet = gevent.spawn(function, *args)
         self._running.add(greenlet)
-        greenlet.rawlink(self._running.discard)
+        greenlet.rawlink(self._ended)
         return greenlet
+
+    def _ended(self, greenlet: gevent.Greenlet[..., None]) -> None:
+        self._running.discard(greenlet)
+        self._attempts.discard(greenlet)
 
     def _fill(self, lane: Lane[Job]) -> None:
         while lane.ready and lane.running < lane.concurrency and not self._is_stopping:
             lane.running += 1
-            greenlet = self._spawn(self._process, lane, lane.ready.popleft())
-            self._attempts.add(greenlet)
-            greenlet.rawlink(self._attempts.discard)
+            self._attempts.add(self._spawn(self._process, lane, lane.ready.popleft()))
 
     def _process(self, lane: Lane[Job], job: Job) -> None:
         try:

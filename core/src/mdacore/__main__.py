@@ -12,7 +12,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        if next((word for word in arguments if not word.startswith("-")), "") == "run":
+        command = next((word for word in arguments if not word.startswith("-")), "")
+        if command == "run" and not {"-h", "--help"} & set(arguments):
             from gevent import monkey
 
             monkey.patch_all()

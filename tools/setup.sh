@@ -9,14 +9,13 @@ unset PYTHONPATH PYTHONHOME
 
 find_python() {
     local candidate
-    for candidate in "${MDACORE_PYTHON:-}" python3.13 python3.12 python3.11 python3; do
-        [ -n "$candidate" ] || continue
+    for candidate in ${MDACORE_PYTHON:-python3.13 python3.12 python3.11 python3}; do
         if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
             echo "$candidate"
             return
         fi
     done
-    echo "setup: Python 3.11, 3.12 or 3.13 is needed; set MDACORE_PYTHON to one" >&2
+    echo "setup: ${MDACORE_PYTHON:+MDACORE_PYTHON=$MDACORE_PYTHON will not do: }Python 3.11, 3.12 or 3.13 is needed" >&2
     return 1
 }
 

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 
 import pytest
+
+IS_CI = os.environ.get("CI") == "true"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*programs): left out, with a reason, where one is missing; never in CI")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what needs a program that is not here. In CI nothing is left out: there it fails."""
+    if IS_CI:
+        return
+    for item in items:
+        wanted = [program for marker in item.iter_markers("needs") for program in marker.args]
+        missing = [program for program in wanted if shutil.which(program) is None]
+        if missing:
+            item.add_marker(pytest.mark.skip(reason=f"{', '.join(missing)} not installed"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """In CI a test that was left out is a failure."""
+    if IS_CI and terminalreporter.stats.get("skipped"):
+        terminalreporter.write_line("CI=true, and tests were left out: see above", red=True)
+        raise pytest.UsageError("with CI=true nothing may be left out")
 
 
 @pytest.fixture(autouse=True)

@@ -69,6 +69,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.needs("cc")
 class TestAgainstTheBareResponder:
     @pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
     def test_every_message_is_accepted(self, bare: Server, case: Case) -> None:
@@ -89,6 +90,7 @@ class TestAgainstTheBareResponder:
         assert (4, 40) == (reused.connections, single.connections)
 
 
+@pytest.mark.needs("cc")
 class TestStrictness:
     @pytest.mark.parametrize(
         ("reply", "error"),

@@ -90,6 +90,7 @@ class TestClients:
         assert {} == refused
         assert ["a", "b"] == sorted(path.parent.parent.name for path in service.delivered())
 
+    @pytest.mark.needs("swaks")
     @pytest.mark.parametrize("options", [[], ["--pipeline"]])
     def test_swaks_sends(self, service, options):
         service.start()

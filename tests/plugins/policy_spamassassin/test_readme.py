@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +46,7 @@ def test_the_configuration_is_one(tmp_path):
     assert (0, "") == (result.returncode, result.stderr)
 
 
-@pytest.mark.skipif(shutil.which("maildrop") is None, reason="maildrop is not installed")
+@pytest.mark.needs("maildrop")
 @pytest.mark.parametrize(("message", "filed"), FOLDERS)
 def test_maildrop_files_spam(message, filed, folder):
     subprocess.run(["maildirmake", folder / "Maildir"], check=True)
@@ -63,7 +62,7 @@ def test_maildrop_files_spam(message, filed, folder):
     assert ("Maildir" if filed == "INBOX" else f".{filed}") == file.parent.parent.name
 
 
-@pytest.mark.skipif(shutil.which("sieve-test") is None, reason="sieve-test (dovecot-sieve) is not installed")
+@pytest.mark.needs("sieve-test")
 @pytest.mark.parametrize(("message", "filed"), FOLDERS)
 def test_sieve_files_spam(message, filed, folder):
     user, group = (65_534, 65_534) if os.geteuid() == 0 else (os.geteuid(), os.getegid())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -188,7 +187,7 @@ class TestKill:
         assert len(listed(open_storage())) > 0
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.needs("strace")
 class TestOrder:
     def test_bodies_then_the_log_are_synced_before_the_acknowledgement(self, context, tmp_path):
         """Case 62: link < fsync(file) < fsync(folder) < write to the log < fdatasync(log) < acknowledgement."""

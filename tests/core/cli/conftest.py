@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,11 @@ def mdacore(capfd):
     return run
 
 
+def heed_interrupts():
+    """As from a terminal: tests that run in the background have inherited that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def spawn():
     """Start a command as a process; whatever still runs at the end of the test is killed."""
@@ -55,6 +61,7 @@ def spawn():
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed_interrupts,
         )
         processes.append(process)
         return process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import gevent
@@ -17,6 +18,11 @@ class EagerSocket:
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self.sent = b""
+        self._always_readable, other_end = os.pipe()
+        os.close(other_end)
+
+    def fileno(self) -> int:
+        return self._always_readable
 
     def recv(self, size_bytes: int) -> bytes:
         return next(self._pieces, b"")[:size_bytes]
@@ -26,7 +32,7 @@ class EagerSocket:
         return len(data)
 
     def close(self) -> None:
-        """Nothing is open."""
+        os.close(self._always_readable)
 
 
 def test_a_client_that_never_makes_it_wait_does_not_have_the_hub_for_itself(make_context):

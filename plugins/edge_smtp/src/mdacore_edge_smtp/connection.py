@@ -22,6 +22,9 @@ from mdacore_edge_smtp.session import SmtpSession
 PIECE_SIZE_BYTES = 65_536
 """What is read at once, what is taken before others have a turn, and what is thrown away at most before a close."""
 
+_READ = 1
+"""libev's EV_READ, which `loop.io` takes as a number."""
+
 LINGER_S = 2.0
 """How long a client whose connection we end may take to read why."""
 
@@ -116,6 +119,7 @@ class Connection:
         """
         started_at = self._clock.monotonic()
         self._log.debug(events.EDGE_SESSION_OPENED, ip=self._session.client.ip)
+        self._readable = gevent.get_hub().loop.io(self._sock.fileno(), _READ)
         try:
             self._converse()
         except OSError as error:
@@ -124,6 +128,7 @@ class Connection:
         finally:
             self._protocol.close(reason="interrupted")
             self._session.close()
+            self._readable.close()
             self._sock.close()
             self._log.info(
                 events.EDGE_SESSION_CLOSED,
@@ -162,6 +167,9 @@ class Connection:
     def _receive(self) -> None:
         self._doing = Doing.RECEIVING
         try:
+            if not self._protocol.is_message_open:
+                # It is the client's turn and nothing is there yet: to find that out with `recv` costs an exception.
+                socket.wait(self._readable)
             data = self._sock.recv(PIECE_SIZE_BYTES)
         except OSError:
             if not self._is_to_end:

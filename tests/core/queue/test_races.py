@@ -83,6 +83,17 @@ class TestStop:
 
         bench.queue.stop()
 
+    def test_a_result_that_waits_for_its_next_try_is_tried_once_more(self, make_bench, envelope):
+        bench = make_bench()
+        bench.storage.fail_next["settle"] = [StorageError("disk")]
+        bench.queue.accept(envelope)
+        bench.relay.wait_for(1)
+        let_run(bench)
+
+        bench.queue.stop()
+
+        assert [] == states(bench)
+
     def test_what_was_delivered_is_recorded_before_it_ends(self, make_bench, envelope):
         bench = bench_on(make_bench, SlowStorage)
         bench.queue.accept(envelope)
@@ -227,6 +238,13 @@ class TestLanes:
         let_run(bench, advance_s=30)
 
         assert any(rcpt.address == "x@quick.test" for env, _ in bench.relay.attempts for rcpt in env.recipients)
+
+    def test_a_message_that_finds_no_room_leaves_no_lane_behind(self, make_bench, make_envelope):
+        bench = make_bench(ScriptedRelay(hang, by_domain=True), claims_max=1)
+        for number in range(50):
+            bench.queue.accept(make_envelope(f"a@domain{number}.test"))
+
+        assert 1 == len(bench.queue._delivery._lanes)
 
 
 class TestFaults:

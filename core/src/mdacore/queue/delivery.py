@@ -83,8 +83,10 @@ class Delivery:
 
     def promise(self, lane_name: str) -> bool:
         """Reserve a place for the first attempt of a message that is about to be stored, if its lane has room."""
+        if self.room <= 0:  # asked first: a lane is only made when something will go into it
+            return False
         lane = self._lane(lane_name)
-        if self.room <= 0 or not self._has_room(lane):
+        if not self._has_room(lane):
             return False
         lane.promised += 1
         self._promised += 1
@@ -271,22 +273,23 @@ class Delivery:
 
     def _settle(self, claim: Claim, settlement: Settlement) -> None:
         """Record the result, however often it takes: an unrecorded delivery is repeated after a restart."""
-        tries, was_cut = 0, False
+        tries, wait_s, was_cut = 0, 0.0, False
         while True:
             try:
+                if wait_s:
+                    self._wiring.clock.sleep(wait_s)
                 self._storage_fence.call(self._wiring.storage.settle, claim, settlement)
             except ClaimLost:
                 self._log.warning(events.QUEUE_CLAIM_LOST)
                 return
             except MdaError as error:
                 wait_s = SETTLE_RETRY_S[min(tries, len(SETTLE_RETRY_S) - 1)]
-                self._log.error(events.QUEUE_SETTLE_FAILED, error=str(error), retry_s=wait_s)
-                self._wiring.clock.sleep(wait_s)
                 tries += 1
-            except GreenletExit:  # what has been delivered is recorded, or at least tried once more
+                self._log.error(events.QUEUE_SETTLE_FAILED, error=str(error), retry_s=wait_s)
+            except GreenletExit:  # what has been delivered is recorded, or at least tried once more, at once
                 if was_cut:
                     raise
-                was_cut = True
+                was_cut, wait_s = True, 0.0
             else:
                 return
 

@@ -80,14 +80,6 @@ class Fence:
             error.component = error.component or self.instance
         return passes
 
-    def wrap(self, function: Callable[P, T]) -> Callable[P, T]:
-        """The function with this fence around each call."""
-
-        def fenced(*args: P.args, **kwargs: P.kwargs) -> T:
-            return self.call(function, *args, **kwargs)
-
-        return fenced
-
 
 def _described(error: BaseException) -> str:
     try:

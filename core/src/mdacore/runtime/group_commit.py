@@ -109,7 +109,7 @@ class GroupCommit(Generic[JobT, ResultT]):
         try:
             results = self._in_thread(lambda: self._commit([entry.job for entry in batch]))
             if len(results) != len(batch):
-                raise RuntimeError(f"{len(results)} results for a batch of {len(batch)} jobs")  # noqa: TRY301
+                raise RuntimeError(f"{len(results)} results for a batch of {len(batch)} jobs")  # noqa: TRY301 - it shares the way of all failures
         except Exception as error:  # whatever went wrong belongs to those who wait for it
             results = [error] * len(batch)
         run_soon = gevent.get_hub().loop.run_callback

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import attrs
 import pytest
 
-from mdacore import Client, Content, Envelope, MemoryBody, Recipient, SessionId
+from mdacore import Client, Envelope, SessionId, testing
 from mdacore.log import get_log
 from mdacore.queue import BoundRelay, Queue, QueueWiring, RetrySchedule, Route
 from mdacore.testing import ManualClock, MemoryStorage, ScriptedRelay
@@ -67,16 +68,9 @@ def envelope() -> Envelope:
     return make_envelope("bob@example.test")
 
 
-def make_envelope(*addresses: str, sender: str = "alice@example.org", **changes: object) -> Envelope:
-    """An envelope for these addresses, numbered in their order."""
-    envelope = Envelope(
-        sender=sender,
-        recipients=tuple(Recipient(number=n, address=address) for n, address in enumerate(addresses)),
-        content=Content(MemoryBody(b"Subject: hello\r\n\r\nHow are you?\r\n")),
-        client=Client(session_id=SessionId("session1")),
-        received_at=1_700_000_000.0,
-    )
-    return attrs.evolve(envelope, **changes)
+def make_envelope(*addresses: str, **given: Any) -> Envelope:
+    """An envelope from a session; its recipients are numbered in their order."""
+    return testing.make_envelope(*addresses, **{"client": Client(session_id=SessionId("session1")), **given})
 
 
 @pytest.fixture(name="make_envelope")

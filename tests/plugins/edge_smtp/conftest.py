@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,70 +11,15 @@ import attrs
 import gevent
 import pytest
 from gevent import socket
-from gevent.event import Event
 
-from mdacore import Chain, Content, EdgeContext, Envelope, Reply
-from mdacore.testing import ManualClock
+from mdacore import Chain, Reply
+from mdacore.testing import CapturedLog, ManualClock, RecordingHandoff, SessionPeer, make_edge_context
 from mdacore_edge_smtp import SmtpConfig, SmtpEdge
 from mdacore_edge_smtp.factory import ConnectionFactory
 from mdacore_edge_smtp.protocol import CLOSED, NEED_DATA
 
 PATIENCE_S = 20.0
 ACCEPTED = Reply(code=250, enhanced="2.0.0", text="queued as Q")
-
-
-@attrs.define
-class RecordingLog:
-    """An EventLog that remembers."""
-
-    lines: list[tuple[str, str, dict[str, Any]]] = attrs.field(factory=list)
-
-    def debug(self, event: str, **fields: object) -> None:
-        self.lines.append(("debug", event, fields))
-
-    def info(self, event: str, **fields: object) -> None:
-        self.lines.append(("info", event, fields))
-
-    def warning(self, event: str, **fields: object) -> None:
-        self.lines.append(("warning", event, fields))
-
-    def error(self, event: str, **fields: object) -> None:
-        self.lines.append(("error", event, fields))
-
-    def of(self, event: str) -> list[dict[str, Any]]:
-        return [fields for _, name, fields in self.lines if name == event]
-
-
-@attrs.define
-class RecordingHandoff:
-    """A Handoff that remembers what it got, reads it as a storage does, and answers as it is told."""
-
-    spool_path: Path | None = None
-    replies: Sequence[Reply] | None = None
-    refuses: Reply | None = None
-    envelopes: list[Envelope] = attrs.field(factory=list)
-    messages: list[bytes] = attrs.field(factory=list)
-    announced: list[int] = attrs.field(factory=list)
-    is_held: bool = False
-    arrived: Event = attrs.field(factory=Event)
-    go_on: Event = attrs.field(factory=Event)
-
-    def refusal(self, size_bytes: int) -> Reply | None:
-        self.announced.append(size_bytes)
-        return self.refuses
-
-    def accept(self, envelope: Envelope) -> Sequence[Reply]:
-        self.envelopes.append(envelope)
-        self.messages.append(b"".join(envelope.content.chunks()))
-        self.arrived.set()
-        if self.is_held:
-            self.go_on.wait()
-        return self.replies or [ACCEPTED] * len(envelope.recipients)
-
-    @property
-    def bodies(self) -> list[bytes]:
-        """What clients sent, without the fields on top."""
-        return [b"".join(Content(envelope.content.body).chunks()) for envelope in self.envelopes]
 
 
 @attrs.define
@@ -97,12 +43,18 @@ class Wire:
 
     def send(self, data: bytes = b"", *, piece_bytes: int = 0) -> list[str]:
         """Give the data in pieces, or whole; the lines of all replies to it."""
-        output = self._advance()
         pieces = [data[i : i + piece_bytes] for i in range(0, len(data), piece_bytes)] if piece_bytes else [data]
-        for piece in pieces:
-            self.protocol.receive(piece)
-            output += self._advance()
-        return output.decode("ascii").split("\r\n")[:-1]
+        return b"".join(map(self.converse, pieces)).decode("ascii").split("\r\n")[:-1]
+
+    def converse(self, data: bytes) -> bytes:
+        """Octets in, octets out."""
+        output = self._advance()
+        self.protocol.receive(data)
+        return output + self._advance()
+
+    def peer(self) -> SessionPeer:
+        """For a dialogue."""
+        return SessionPeer(self.converse, is_closed=lambda: self.is_closed)
 
     def greet(self, line: bytes = b"EHLO client.example.org") -> Wire:
         """Past the greeting and EHLO."""
@@ -123,8 +75,8 @@ class Wire:
 
 
 @pytest.fixture
-def log() -> RecordingLog:
-    return RecordingLog()
+def log() -> CapturedLog:
+    return CapturedLog()
 
 
 @pytest.fixture
@@ -134,25 +86,15 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def handoff() -> RecordingHandoff:
-    return RecordingHandoff()
+    return RecordingHandoff(ACCEPTED)
 
 
 @pytest.fixture
-def make_context(tmp_path: Path, log: RecordingLog, clock: ManualClock, handoff: RecordingHandoff) -> Any:
+def make_context(tmp_path: Path, log: CapturedLog, clock: ManualClock, handoff: RecordingHandoff) -> Any:
     """Builds an edge's context around the recording fakes."""
-
-    def make(validators: Chain | None = None) -> EdgeContext:
-        return EdgeContext(
-            instance="edges.mx",
-            state_path=tmp_path,
-            hostname="mx.example.com",
-            clock=clock,
-            log=log,
-            handoff=handoff,
-            validators=validators or Chain(),
-        )
-
-    return make
+    return partial(
+        make_edge_context, state_path=tmp_path, hostname="mx.example.com", clock=clock, log=log, handoff=handoff
+    )
 
 
 @pytest.fixture
@@ -161,7 +103,7 @@ def make_wire(make_context: Any, handoff: RecordingHandoff) -> Callable[..., Wir
 
     def make(validators: Chain | None = None, **config: Any) -> Wire:
         config.setdefault("domains", ("example.test",))
-        factory = ConnectionFactory(SmtpConfig(**config), make_context(validators))
+        factory = ConnectionFactory(SmtpConfig(**config), make_context(validators=validators))
         return Wire(factory.new(None, ("192.0.2.7", 40000)), handoff)  # type: ignore[arg-type]  # it has no socket
 
     return make
@@ -216,7 +158,8 @@ def make_edge(make_context: Any) -> Iterator[Callable[..., SmtpEdge]]:
 
     def make(validators: Chain | None = None, **config: Any) -> SmtpEdge:
         edge = SmtpEdge(
-            SmtpConfig(**{"listen": ("127.0.0.1:0",), "domains": ("example.test",), **config}), make_context(validators)
+            SmtpConfig(**{"listen": ("127.0.0.1:0",), "domains": ("example.test",), **config}),
+            make_context(validators=validators),
         )
         edge.bind()
         edge.start()

@@ -92,7 +92,7 @@ class TestSessions:
     def test_a_bug_costs_one_session_and_is_logged(self, make_edge, connect, handoff, log):
         edge = make_edge()
         good, bad = connect(edge).greet(), connect(edge).begin()
-        handoff.replies = "not replies"  # type: ignore[assignment]  # that is the bug
+        handoff.script = ["not replies"]  # type: ignore[assignment]  # that is the bug
 
         bad.send(MESSAGE)
 

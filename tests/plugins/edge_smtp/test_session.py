@@ -258,7 +258,7 @@ class TestValidators:
         assert ["250 2.0.0 queued as Q"] == wire.send(b"x\r\n.\r\n")
 
     def test_a_failed_handoff_is_not_told_as_queued(self, make_wire, handoff):
-        handoff.replies = [LATER]
+        handoff.script = [LATER]
         asked = Asked(queued=FINE)
         wire = make_wire(asked.chain()).begin()
 
@@ -285,16 +285,16 @@ class TestHandoff:
 
         assert ["452 4.3.1 Full"] == wire.send(b"MAIL FROM:<a@b> SIZE=1234\r\n")
 
-        assert [1234] == handoff.announced
+        assert [1234] == handoff.announced_bytes
         assert "mail" not in asked.stages
 
     def test_the_reply_to_the_message_is_handoffs(self, wire, handoff):
-        handoff.replies = [LATER]
+        handoff.script = [LATER]
 
         assert ["451 4.7.1 Later"] == wire.begin().send(b".\r\n")
 
     def test_different_replies_are_told_as_the_worst_that_can_be_mended(self, wire, handoff):
-        handoff.replies = [FINE, NO, LATER]
+        handoff.script = [[FINE, NO, LATER]]
 
         assert ["451 4.7.1 Later"] == wire.begin(rcpts=3).send(b".\r\n")
 

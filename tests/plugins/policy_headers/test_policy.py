@@ -8,9 +8,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from mdacore import Client, Content, Context, Envelope, FileBody, Health, MemoryBody, PolicyParts, Recipient
-from mdacore.log import get_log
-from mdacore.testing import ManualClock
+from mdacore import Client, Content, Context, Envelope, FileBody, Health, PolicyParts
+from mdacore.testing import content_of, make_context, make_envelope
 from mdacore_policy_headers import HeadersConfig, HeadersPolicy, mdacore_policies
 
 COMPLETE = b"Received: from x\r\nDate: today\r\nMessage-ID: <1@x>\r\n\r\nbody\r\n"
@@ -24,44 +23,34 @@ ADDED = re.compile(
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Context:
-    return Context(
-        instance="policies.headers",
-        state_path=tmp_path,
-        hostname="mx.example.com",
-        clock=ManualClock(),
-        log=get_log("policies.headers"),
-    )
+def context() -> Context:
+    return make_context("policies.headers", hostname="mx.example.com")
 
 
-def make_envelope(message: bytes) -> Envelope:
-    return Envelope(
-        sender="a@example.net",
-        recipients=(Recipient(number=0, address="b@example.com"),),
-        content=Content(MemoryBody(message)),
-        client=Client(ip="192.0.2.1", helo="client.example.net", protocol="ESMTP"),
-        received_at=1_700_028_800.75,
-    )
+def received(message: bytes) -> Envelope:
+    """The message as a client of ours has sent it."""
+    client = Client(ip="192.0.2.1", helo="client.example.net", protocol="ESMTP")
+    return make_envelope(message=message, client=client, received_at=1_700_028_800.75)
 
 
 def applied(context: Context, envelope: Envelope, **config: bool) -> bytes:
     (changed,) = HeadersPolicy(HeadersConfig(**config), context).apply(envelope)
     assert envelope == changed.with_content(envelope.content)
-    return b"".join(changed.content.chunks())
+    return content_of(changed)
 
 
 class TestApply:
     def test_missing_fields_are_added_with_received_on_top(self, context: Context) -> None:
         message = b"Subject: x\r\n\r\nbody\r\n"
 
-        made = applied(context, make_envelope(message))
+        made = applied(context, received(message))
 
         match = ADDED.match(made)
         assert match is not None
         assert message == made[match.end() :]
 
     def test_complete_message_stays_the_same_object(self, context: Context) -> None:
-        envelope = make_envelope(COMPLETE)
+        envelope = received(COMPLETE)
 
         (same,) = HeadersPolicy(HeadersConfig(), context).apply(envelope)
 
@@ -72,7 +61,7 @@ class TestApply:
         lines = COMPLETE.split(b"\r\n")
         message = b"\r\n".join(lines[:line] + lines[line + 1 :])
 
-        made = applied(context, make_envelope(message))
+        made = applied(context, received(message))
 
         assert made.startswith(name + b": ")
         assert made.endswith(b"\r\n" + message)
@@ -83,7 +72,7 @@ class TestApply:
         [b"DATE: x\r\n", b"date:x\r\n", b"Date :x\r\n", b"Date:\r\n", b"X: y\r\n folded\r\nDate:\r\n\tfolded\r\n"],
     )
     def test_odd_spelling_is_found(self, context: Context, field: bytes) -> None:
-        made = applied(context, make_envelope(field + b"\r\nbody"), message_id=False, received=False)
+        made = applied(context, received(field + b"\r\nbody"), message_id=False, received=False)
 
         assert field + b"\r\nbody" == made
 
@@ -98,8 +87,8 @@ class TestApply:
         ],
     )
     def test_what_only_looks_like_a_field_does_not_count(self, context: Context, message: bytes) -> None:
-        assert applied(context, make_envelope(message)).startswith(b"Received: ")
-        assert b"\r\nDate: Wed, 15 Nov 2023" in applied(context, make_envelope(message))
+        assert applied(context, received(message)).startswith(b"Received: ")
+        assert b"\r\nDate: Wed, 15 Nov 2023" in applied(context, received(message))
 
     @pytest.mark.parametrize(
         ("message", "between"),
@@ -112,14 +101,14 @@ class TestApply:
         ],
     )
     def test_case_054_message_without_header_gets_one(self, context: Context, message: bytes, between: bytes) -> None:
-        made = applied(context, make_envelope(message))
+        made = applied(context, received(message))
 
         match = ADDED.match(made)
         assert match is not None
         assert between + message == made[match.end() :]
 
     def test_edits_of_earlier_policies_and_the_edge_count(self, context: Context) -> None:
-        envelope = make_envelope(b"Date: x\r\n\r\n")
+        envelope = received(b"Date: x\r\n\r\n")
         content = envelope.content.remove(b"Date").prepend(b"Received: by edge\r\n")
 
         made = applied(context, envelope.with_content(content), message_id=False)
@@ -129,7 +118,7 @@ class TestApply:
     def test_body_in_a_file_is_read_for_its_header(self, context: Context, tmp_path: Path) -> None:
         path = tmp_path / "body"
         path.write_bytes(COMPLETE)
-        envelope = attrs.evolve(make_envelope(b""), content=Content(FileBody(path, len(COMPLETE))))
+        envelope = attrs.evolve(received(b""), content=Content(FileBody(path, len(COMPLETE))))
 
         (same,) = HeadersPolicy(HeadersConfig(), context).apply(envelope)
 
@@ -141,7 +130,7 @@ class TestConfig:
         ("switch", "name"), [("date", b"Date"), ("message_id", b"Message-Id"), ("received", b"Received")]
     )
     def test_switched_off_field_is_not_added(self, context: Context, switch: str, name: bytes) -> None:
-        made = applied(context, make_envelope(b"\r\n"), **{switch: False})
+        made = applied(context, received(b"\r\n"), **{switch: False})
 
         assert b"\r\n" + name + b": " not in b"\r\n" + made
         assert 2 == sum(made.count(field) for field in (b"Received: ", b"Date: ", b"Message-Id: "))

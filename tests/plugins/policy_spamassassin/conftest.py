@@ -18,8 +18,9 @@ from gevent import socket
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
-from mdacore import Content, Context, Envelope, MemoryBody, Recipient
+from mdacore import Context
 from mdacore.runtime import SystemClock
+from mdacore.testing import CapturedLog, make_context
 from mdacore_policy_spamassassin import SpamAssassinConfig, SpamAssassinPolicy
 
 CLEAN = b"SPAMD/1.1 0 EX_OK\r\nContent-length: 23\r\nSpam: False ; -0.1 / 5.0\r\n\r\n" + b"DKIM_SIGNED,NO_RECEIVED"
@@ -97,35 +98,14 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-class Log:
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict[str, object]]] = []
-
-    def debug(self, event: str, **fields: object) -> None:
-        self.lines.append(("debug", event, fields))
-
-    def info(self, event: str, **fields: object) -> None:
-        self.lines.append(("info", event, fields))
-
-    def warning(self, event: str, **fields: object) -> None:
-        self.lines.append(("warning", event, fields))
-
-    def error(self, event: str, **fields: object) -> None:
-        self.lines.append(("error", event, fields))
+@pytest.fixture
+def log() -> CapturedLog:
+    return CapturedLog()
 
 
 @pytest.fixture
-def log() -> Log:
-    return Log()
-
-
-@pytest.fixture
-def context(log: Log, tmp_path: Path) -> Context:
-    return Context(
-        instance="policies.spam", state_path=tmp_path, hostname="mx.example.test", clock=SystemClock(), log=log
-    )
+def context(log: CapturedLog) -> Context:
+    return make_context("policies.spam", clock=SystemClock(), log=log)
 
 
 MakePolicy = Callable[..., SpamAssassinPolicy]
@@ -139,30 +119,6 @@ def make_policy(context: Context) -> MakePolicy:
         return SpamAssassinPolicy(SpamAssassinConfig(**keys), context)
 
     return make
-
-
-def make_envelope(message: bytes = b"Subject: hello\r\n\r\nHow are you?\r\n") -> Envelope:
-    return Envelope(
-        sender="alice@example.org",
-        recipients=(Recipient(number=0, address="bob@example.test"),),
-        content=Content(MemoryBody(message)),
-        received_at=1_700_000_000.0,
-    )
-
-
-@pytest.fixture(name="make_envelope")
-def _make_envelope() -> Callable[..., Envelope]:
-    return make_envelope
-
-
-def whole(envelope: Envelope) -> bytes:
-    """The message as it would be stored or sent."""
-    return b"".join(envelope.content.chunks())
-
-
-@pytest.fixture(name="whole")
-def _whole() -> Callable[[Envelope], bytes]:
-    return whole
 
 
 @attrs.frozen

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import attrs
 import gevent
 import pytest
 
-from mdacore import Attempt, Content, Context, Envelope, Health, MemoryBody, QueueId, Recipient, Reply, Seconds
-from mdacore.log import get_log
-from mdacore.testing import ManualClock
+from mdacore import Context, Health, Recipient, Reply, Seconds
+from mdacore.testing import ManualClock, make_attempt, make_context, make_envelope
 from mdacore_relay_blackhole import BlackholeConfig, BlackholeRelay, mdacore_relays
 
-ATTEMPT = Attempt(queue_id=QueueId("A123456789"), queue="main", number=1, deadline_s=60.0)
-ENVELOPE = Envelope(
-    sender="",
-    recipients=(Recipient(number=2, address="a@b.example"), Recipient(number=5, address="c@d.example")),
-    content=Content(MemoryBody(b"A: b\r\n\r\n")),
-    received_at=0.0,
+ATTEMPT = make_attempt()
+ENVELOPE = make_envelope(
+    recipients=(Recipient(number=2, address="a@b.example"), Recipient(number=5, address="c@d.example"))
 )
 
 
@@ -29,10 +24,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def context(tmp_path: Path, clock: ManualClock) -> Context:
-    return Context(
-        instance="relays.nowhere", state_path=tmp_path, hostname="h", clock=clock, log=get_log("relays.nowhere")
-    )
+def context(clock: ManualClock) -> Context:
+    return make_context("relays.nowhere", clock=clock)
 
 
 class TestAttempt:

@@ -6,36 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import attrs
 import pytest
 
 from mdacore import Context
-from mdacore.testing import ManualClock
+from mdacore.testing import CapturedLog, ManualClock, make_context
 from mdacore_storage_shelve import ShelveConfig, ShelveStorage
 from mdacore_storage_shelve.store import Store
-
-
-@attrs.define
-class RecordedLog:
-    """An EventLog that remembers its lines."""
-
-    lines: list[tuple[str, str, dict[str, object]]] = attrs.field(factory=list)
-
-    def debug(self, event: str, **fields: object) -> None:
-        self.lines.append(("debug", event, fields))
-
-    def info(self, event: str, **fields: object) -> None:
-        self.lines.append(("info", event, fields))
-
-    def warning(self, event: str, **fields: object) -> None:
-        self.lines.append(("warning", event, fields))
-
-    def error(self, event: str, **fields: object) -> None:
-        self.lines.append(("error", event, fields))
-
-    def of(self, event: str) -> list[dict[str, object]]:
-        """The fields of this event's lines."""
-        return [fields for _, name, fields in self.lines if name == event]
 
 
 @pytest.fixture
@@ -45,15 +21,13 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def log() -> RecordedLog:
-    return RecordedLog()
+def log() -> CapturedLog:
+    return CapturedLog()
 
 
 @pytest.fixture
-def context(tmp_path: Path, clock: ManualClock, log: RecordedLog) -> Context:
-    return Context(
-        instance="storages.spool", state_path=tmp_path / "state", hostname="mx.example.test", clock=clock, log=log
-    )
+def context(tmp_path: Path, clock: ManualClock, log: CapturedLog) -> Context:
+    return make_context("storages.spool", state_path=tmp_path / "state", clock=clock, log=log)
 
 
 @pytest.fixture

@@ -63,12 +63,14 @@ class QueuedMessage:
     Attributes:
         envelope: with only the recipients that are still open; its body stays readable until the claim is settled.
         accepted_at: epoch seconds; a message's lifetime counts from here.
+        queue_id: whose it is, as the record itself says; the queue refuses another's. None = the storage cannot say.
         must_bounce: an operator has decided (`Change.BOUNCE`): nothing is attempted, its recipients have failed.
     """
 
     envelope: Envelope
     accepted_at: float
     must_bounce: bool = False
+    queue_id: QueueId | None = None
 
 
 class Outcome(enum.Enum):

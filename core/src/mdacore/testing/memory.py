@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from mdacore.contracts import (
     State,
 )
 from mdacore.testing.clock import ManualClock
-from mdacore.words import ClaimLost, Content, Envelope, MemoryBody, QueueId, Reply, domain_of
+from mdacore.words import ClaimLost, Content, Envelope, MemoryBody, QueueId, Reply, StorageError, domain_of
 
 POLL_S = 0.05
 
@@ -38,9 +39,21 @@ class _Row:
     attempts: int = 0
     epoch: int = 0
     is_claimed: bool = False
+    lease_ends_at: float = math.inf
     unsettled: int = 0
     must_bounce: bool = False
     last: dict[int, Reply] = attrs.field(factory=dict)
+
+
+@attrs.define
+class Memory:
+    """What is remembered: of one storage, or of all nodes that share it."""
+
+    rows: dict[QueueId, _Row] = attrs.field(factory=dict)
+    keys: dict[str, list[QueueId]] = attrs.field(factory=dict)
+    last_number: int = 0
+    changed: Event = attrs.field(factory=Event)
+    settled: list[tuple[Claim, Settlement]] = attrs.field(factory=list)
 
 
 class MemoryStorage:
@@ -54,13 +67,11 @@ class MemoryStorage:
     durability = "Nothing survives the end of the process."
     spool_path: Path | None = None
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, memory: Memory | None = None) -> None:
         self._clock = clock
-        self._rows: dict[QueueId, _Row] = {}
-        self._keys: dict[str, list[QueueId]] = {}
-        self._next = 0
-        self._changed = Event()
-        self.settled: list[tuple[Claim, Settlement]] = []
+        self._memory = memory or Memory()
+        self._changed = self._memory.changed
+        self.settled = self._memory.settled
         self.fail_next: dict[str, list[BaseException]] = {}
         if isinstance(clock, ManualClock):
             clock.on_advance(self._changed.set)
@@ -82,11 +93,12 @@ class MemoryStorage:
 
     def write(self, messages: Sequence[NewMessage], *, queue: str, key: str = "") -> Sequence[Claim | QueueId]:
         self._fail("write")
-        if key and key in self._keys:
-            return self._keys[key]
-        written = [self._insert(message, queue) for message in messages]
+        if key and key in self._memory.keys:
+            return self._memory.keys[key]
+        kept = [attrs.evolve(message, envelope=_kept(message.envelope)) for message in messages]  # all of them or none
+        written = [self._insert(message, queue) for message in kept]
         if key:
-            self._keys[key] = [given.queue_id if isinstance(given, Claim) else given for given in written]
+            self._memory.keys[key] = [given.queue_id if isinstance(given, Claim) else given for given in written]
         return written
 
     def claim(self, queue: str, limit: int, *, full_lanes: Collection[str] = ()) -> Sequence[Claim]:
@@ -108,7 +120,12 @@ class MemoryStorage:
     def read(self, claim: Claim) -> QueuedMessage:
         self._fail("read")
         row = self._owned(claim)
-        return QueuedMessage(envelope=row.envelope, accepted_at=row.envelope.received_at, must_bounce=row.must_bounce)
+        return QueuedMessage(
+            envelope=row.envelope,
+            accepted_at=row.envelope.received_at,
+            must_bounce=row.must_bounce,
+            queue_id=claim.queue_id,
+        )
 
     def settle(self, claim: Claim, settlement: Settlement) -> Sequence[QueueId]:
         self._fail("settle")
@@ -158,9 +175,13 @@ class MemoryStorage:
                 row.unsettled += 1
         self._changed.set()
 
+    @property
+    def _rows(self) -> dict[QueueId, _Row]:
+        return self._memory.rows
+
     def _insert(self, message: NewMessage, queue: str) -> Claim | QueueId:
-        self._next += 1
-        queue_id = QueueId(f"memory{self._next:010d}")
+        self._memory.last_number += 1
+        queue_id = QueueId(f"memory{self._memory.last_number:010d}")
         self._rows[queue_id] = _Row(
             queue=queue, message=message, envelope=_kept(message.envelope), due_at=message.due_at, held=message.held
         )
@@ -227,10 +248,13 @@ class MemoryStorage:
 
 
 def _kept(envelope: Envelope) -> Envelope:
-    """With the body in memory: a spooled file stays the caller's."""
+    """With the body in memory: a spooled file stays the caller's. Raises StorageError if it cannot be read."""
     if isinstance(envelope.content.body, MemoryBody):
         return envelope
-    body = MemoryBody(b"".join(envelope.content.body.chunks()))
+    try:
+        body = MemoryBody(b"".join(envelope.content.body.chunks()))
+    except OSError as error:
+        raise StorageError(f"the body: {error}") from error
     return envelope.with_content(Content(body, envelope.content.edits))
 
 

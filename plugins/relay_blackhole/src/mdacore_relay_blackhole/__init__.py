@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import attrs
+from gevent.event import Event
 
 from mdacore import Attempt, Context, Envelope, Health, Provider, Reply, Seconds, hookimpl
 
@@ -50,13 +51,16 @@ class BlackholeRelay:
         self._config = config
         self._clock = context.clock
         self._reply = Reply.parse(config.reply)
+        self._in_hand = 0
+        self._is_idle = Event()
+        self._is_idle.set()
 
     def start(self) -> None:
         """Nothing to acquire."""
 
-    def drain(self, grace_s: float) -> bool:  # noqa: ARG002 - the contract's signature
-        """Nothing is ever in hand that would have to be finished."""
-        return True
+    def drain(self, grace_s: float) -> bool:
+        """Wait for the attempts that take their time."""
+        return self._is_idle.wait(grace_s)
 
     def stop(self) -> None:
         """Nothing to release."""
@@ -72,9 +76,19 @@ class BlackholeRelay:
     def attempt(self, envelope: Envelope, attempt: Attempt) -> Mapping[int, Reply]:
         """The configured reply for each recipient, after the configured delay."""
         if self._config.delay_s:
-            self._clock.sleep(self._config.delay_s)
+            self._take_time()
         reply = NOT_YET if attempt.number <= self._config.fail_first else self._reply
         return {recipient.number: reply for recipient in envelope.recipients}
+
+    def _take_time(self) -> None:
+        self._in_hand += 1
+        self._is_idle.clear()
+        try:
+            self._clock.sleep(self._config.delay_s)
+        finally:
+            self._in_hand -= 1
+            if not self._in_hand:
+                self._is_idle.set()
 
 
 @hookimpl

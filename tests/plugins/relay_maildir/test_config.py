@@ -42,7 +42,7 @@ def unprivileged() -> Iterator[None]:
 
 
 class TestConfig:
-    @pytest.mark.parametrize("folder", ["../{local}", "{user}", "/{local}"])
+    @pytest.mark.parametrize("folder", ["../{local}", "{name}", "/{local}", "{extension}"])
     def test_bad_folder_is_refused(self, folder: str) -> None:
         with pytest.raises(ValueError, match="folder"):
             MaildirConfig(folder=folder)
@@ -51,6 +51,21 @@ class TestConfig:
     def test_unreasonable_number_of_workers_is_refused(self, workers: int) -> None:
         with pytest.raises(ValueError, match="workers"):
             MaildirConfig(workers=workers)
+
+    @pytest.mark.parametrize("delimiter", ["/", "@", "a b", "\n", '"', "\\"])
+    def test_delimiter_that_cannot_stand_in_an_address_is_refused(self, delimiter: str) -> None:
+        with pytest.raises(ValueError, match="recipient_delimiter"):
+            MaildirConfig(recipient_delimiter=delimiter)
+
+    @pytest.mark.parametrize("name", ["INBOX", ".", "..", "../x", "a/b", ".Junk", "Junk.", "a..b", "a\x00", "x" * 255])
+    def test_junk_folder_that_is_no_folder_in_a_maildir_is_refused(self, name: str) -> None:
+        with pytest.raises(ValueError, match="junk_folder"):
+            MaildirConfig(junk_folder=name)
+
+    @pytest.mark.parametrize("key", ["quota_bytes", "quota_messages", "create_subfolders"])
+    def test_negative_amount_is_refused(self, key: str) -> None:
+        with pytest.raises(ValueError, match=key):
+            MaildirConfig(**{key: -1})
 
     def test_it_is_the_plugin_s_default_kind(self) -> None:
         (provider,) = mdacore_relays()

@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 
 from mdacore.testing import ManualClock
-from mdacore_relay_maildir.maildirs import Maildirs, UniqueNames, UnsafeFolder, make_root
+from mdacore_relay_maildir.maildirs import Maildirs, UniqueNames
+from mdacore_relay_maildir.subfolder import Place
+from mdacore_relay_maildir.walk import UnsafeFolder, make_root
 
-FOLDER = ("example.com", "bob")
+FOLDER = Place(("example.com", "bob"))
 
 
 def always() -> bool:
@@ -70,9 +72,10 @@ class TestUniqueNames:
         assert expected == [names(), names()]
 
     def test_case_089_slash_and_colon_of_the_host_are_written_in_octal(self) -> None:
-        names = UniqueNames("a/b:c", ManualClock())
+        """So is the comma, behind which the size stands."""
+        names = UniqueNames("a/b:c,S=5", ManualClock())
 
-        assert names().endswith(r".a\057b\072c")
+        assert names().endswith(r".a\057b\072c\054S=5")
 
     def test_long_host_leaves_a_legal_file_name(self) -> None:
         assert len(UniqueNames(".".join(["x" * 60] * 4), ManualClock())()) < 255
@@ -84,6 +87,12 @@ class TestStore:
 
         assert [f"example.com/bob/new/{name}"] == tree(root)
         assert b"one\ntwo\n" == (root / "example.com/bob/new" / name).read_bytes()
+
+    def test_size_is_in_the_name(self, maildirs: Maildirs) -> None:
+        """Maildir++: so that counting needs no look at each file."""
+        name = maildirs.store(FOLDER, [b"one\n", b"x" * 70_000, b"two\n"], is_wanted=always)
+
+        assert name.endswith(".mx.example.com,S=70008")
 
     def test_maildir_is_made_for_its_owner_alone(self, maildirs: Maildirs, root: Path) -> None:
         name = maildirs.store(FOLDER, [b"x"], is_wanted=always)
@@ -101,17 +110,17 @@ class TestStore:
 
         assert [f"example.com/bob/new/{name}"] == tree(root)
 
-    @pytest.mark.parametrize("part", ["tmp", "new"])
+    @pytest.mark.parametrize(("part", "suffix"), [("tmp", ""), ("new", ",S=1")])
     def test_case_089_name_that_is_taken_is_left_alone_and_another_one_used(
-        self, maildirs: Maildirs, root: Path, part: str
+        self, maildirs: Maildirs, root: Path, part: str, suffix: str
     ) -> None:
-        taken = root / "example.com/bob" / part / f"1700000000.M0P{os.getpid()}Q1.mx.example.com"
+        taken = root / "example.com/bob" / part / f"1700000000.M0P{os.getpid()}Q1.mx.example.com{suffix}"
         taken.parent.mkdir(parents=True, mode=0o700)
         taken.write_bytes(b"older")
 
         name = maildirs.store(FOLDER, [b"x"], is_wanted=always)
 
-        assert taken.name != name
+        assert f"1700000000.M0P{os.getpid()}Q2.mx.example.com,S=1" == name
         assert b"older" == taken.read_bytes()
         assert b"x" == (root / "example.com/bob/new" / name).read_bytes()
 
@@ -122,8 +131,8 @@ class TestStore:
         with pytest.raises(FileExistsError):
             maildirs.store(FOLDER, [b"y"], is_wanted=always)
 
-        assert ["example.com/bob/new/same"] == tree(root)
-        assert b"x" == (root / "example.com/bob/new/same").read_bytes()
+        assert ["example.com/bob/new/same,S=1"] == tree(root)
+        assert b"x" == (root / "example.com/bob/new/same,S=1").read_bytes()
 
     def test_message_that_is_no_longer_wanted_is_not_seen(self, maildirs: Maildirs, root: Path) -> None:
         with pytest.raises(InterruptedError):
@@ -167,6 +176,78 @@ class TestStore:
 
         found = sorted(file.read_bytes() for file in (root / "example.com/bob/new").iterdir())
         assert sorted(b"%d/%d" % (thread, number) for thread in range(8) for number in range(10)) == found
+
+
+class TestSubFolders:
+    LISTS = Place(("example.com", "bob"), ".Lists")
+
+    def test_message_goes_into_the_sub_folder_which_is_marked_as_one(self, maildirs: Maildirs, root: Path) -> None:
+        """Maildir++: the mark tells other deliverers to look for the quota one folder up."""
+        name = maildirs.store(self.LISTS, [b"x"], is_wanted=always)
+
+        assert [f"example.com/bob/.Lists/{path}" for path in ("maildirfolder", f"new/{name}")] == tree(root)
+
+    def test_maildir_around_a_new_sub_folder_is_whole(self, maildirs: Maildirs, root: Path) -> None:
+        maildirs.store(self.LISTS, [b"x"], is_wanted=always)
+
+        box = root / "example.com/bob"
+        assert {".Lists", "tmp", "new", "cur"} == {path.name for path in box.iterdir()}
+        assert {"maildirfolder", "tmp", "new", "cur"} == {path.name for path in (box / ".Lists").iterdir()}
+
+    def test_case_062_first_message_syncs_the_sub_folder_too(
+        self, maildirs: Maildirs, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recorder = Recorder(monkeypatch, root)
+
+        maildirs.store(self.LISTS, [b"x"], is_wanted=always)
+
+        synced = [call for call in recorder.calls if call.startswith("fsync")]
+        box = "example.com/bob"
+        assert [
+            f"fsync {what}" for what in (f"{box}/.Lists", box, "example.com", ".", "file", f"{box}/.Lists/new")
+        ] == synced
+
+    def test_place_is_the_sub_folder_that_is_there(self, maildirs: Maildirs) -> None:
+        maildirs.store(self.LISTS, [b"x"], is_wanted=always)
+
+        assert self.LISTS == maildirs.place(FOLDER.maildir, ".Lists")
+
+    def test_place_is_the_maildir_where_there_is_no_such_folder(self, maildirs: Maildirs) -> None:
+        without_maildir = maildirs.place(FOLDER.maildir, ".Lists")
+        maildirs.store(FOLDER, [b"x"], is_wanted=always)
+
+        assert (FOLDER, FOLDER) == (without_maildir, maildirs.place(FOLDER.maildir, ".Lists"))
+
+    def test_folder_that_its_owner_has_removed_is_not_made_again(self, maildirs: Maildirs, root: Path) -> None:
+        maildirs.store(self.LISTS, [b"x"], is_wanted=always)
+        (root / "example.com/bob/.Lists").rename(root / "example.com/bob/.Other")
+
+        assert FOLDER == maildirs.place(FOLDER.maildir, ".Lists")
+
+    def test_folders_may_be_made_up_to_a_number(self, maildirs: Maildirs) -> None:
+        places = []
+        for name in (".a", ".b", ".c", ".b"):
+            places.append(maildirs.place(FOLDER.maildir, name, makes_up_to=2))
+            maildirs.store(places[-1], [b"x"], is_wanted=always)
+
+        assert [".a", ".b", "", ".b"] == [place.subfolder for place in places]
+
+    @pytest.mark.parametrize("kind", ["file", "folder", "link"])
+    def test_what_is_no_maildir_is_left_alone(self, maildirs: Maildirs, root: Path, tmp_path: Path, kind: str) -> None:
+        """``bob+ssh@`` must not find its way into ``.ssh``."""
+        maildirs.store(FOLDER, [b"x"], is_wanted=always)
+        ssh = root / "example.com/bob/.ssh"
+        (tmp_path / "outside/new").mkdir(parents=True)
+        {"file": ssh.touch, "folder": ssh.mkdir, "link": lambda: ssh.symlink_to(tmp_path / "outside")}[kind]()
+
+        assert FOLDER == maildirs.place(FOLDER.maildir, ".ssh", makes_up_to=100)
+
+    def test_descriptors_are_closed(self, maildirs: Maildirs, root: Path) -> None:
+        maildirs.store(self.LISTS, [b"x"], is_wanted=always)
+        maildirs.place(FOLDER.maildir, ".Lists")
+        maildirs.place(FOLDER.maildir, ".None")
+
+        assert [] == open_below(root)
 
 
 class TestUnsafeFolders:
@@ -296,9 +377,10 @@ class TestDurability:
         program = (
             "import sys; from pathlib import Path; from mdacore.runtime import SystemClock\n"
             "from mdacore_relay_maildir.maildirs import Maildirs, UniqueNames\n"
+            "from mdacore_relay_maildir.subfolder import Place\n"
             "maildirs = Maildirs(Path(sys.argv[1]), UniqueNames('h', SystemClock()))\n"
             "while True:\n"
-            "    maildirs.store(('bob',), [b'x' * 65536] * 16, is_wanted=lambda: True); print('.', flush=True)\n"
+            "    maildirs.store(Place(('bob',)), [b'x' * 65536] * 16, is_wanted=lambda: True); print('.', flush=True)\n"
         )
         for _ in range(3):
             with subprocess.Popen([sys.executable, "-c", program, str(root)], stdout=subprocess.PIPE) as process:
@@ -310,37 +392,3 @@ class TestDurability:
         sizes = [file.stat().st_size for file in (root / "bob/new").iterdir()]
         assert len(sizes) >= 9
         assert {16 * 65_536} == set(sizes)
-
-
-class TestMakeRoot:
-    def test_missing_parents_are_made_and_synced(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        synced: list[Path] = []
-        monkeypatch.setattr(os, "fsync", lambda fd: synced.append(Path(f"/proc/self/fd/{fd}").readlink()))
-
-        make_root(tmp_path / "a/b")
-
-        assert [tmp_path, tmp_path / "a"] == synced
-        assert 0o700 == stat.S_IMODE((tmp_path / "a/b").stat().st_mode)
-
-    def test_failure_leaves_nothing_behind(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def broken(_fd: int) -> None:
-            raise OSError(5, "the disk says no")
-
-        monkeypatch.setattr(os, "fsync", broken)
-        with pytest.raises(OSError, match="says no"):
-            make_root(tmp_path / "a/b")
-
-        assert [] == list(tmp_path.iterdir())
-
-    def test_root_that_everybody_may_write_is_refused(self, tmp_path: Path) -> None:
-        (tmp_path / "root").mkdir()
-        (tmp_path / "root").chmod(0o777)
-
-        with pytest.raises(UnsafeFolder):
-            make_root(tmp_path / "root")
-
-    def test_root_that_is_a_file_is_refused(self, tmp_path: Path) -> None:
-        (tmp_path / "root").write_text("")
-
-        with pytest.raises(NotADirectoryError):
-            make_root(tmp_path / "root")

@@ -368,6 +368,21 @@ class TestDiskTrouble:
         assert Status.OK == relay.health().status
 
 
+class TestFullMailbox:
+    def test_it_is_logged_and_is_no_trouble_of_the_relay(
+        self, make_relay: Callable[..., MaildirRelay], root: Path, log: RecordingLog
+    ) -> None:
+        relay = make_relay(quota_messages=1, quota_full="defer")
+
+        replies = relay.attempt(envelope_for("bob@example.com", "eve@example.com", "bob@example.com"), ATTEMPT)
+
+        assert [250, 250, 452] == [replies[number].code for number in range(3)]
+        level, event, fields = log.lines[-1]
+        assert ("info", events.FILLED, "bob@example.com") == (level, event, fields["rcpt"])
+        assert "452 4.2.2 Mailbox full" == fields["reply"]
+        assert Status.OK == relay.health().status
+
+
 class TestHangingDisk:
     def test_hub_goes_on_while_the_disk_hangs(self, relay: MaildirRelay, monkeypatch: pytest.MonkeyPatch) -> None:
         disk = BlockedSync(monkeypatch)
@@ -433,6 +448,35 @@ class TestLife:
 
         assert Reply(code=451, enhanced="4.3.2", text="Service is stopping, try again later") == replies[0]
         assert [] == files(root)
+
+    def test_stop_answers_all_who_wait(
+        self, make_relay: Callable[..., MaildirRelay], root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Those whose thread hangs, and those who have none yet."""
+        relay = make_relay(workers=1)
+        disk = BlockedSync(monkeypatch)
+        attempts = [gevent.spawn(relay.attempt, envelope_for("bob@example.com"), ATTEMPT) for _ in range(3)]
+        disk.wait_until_reached()
+
+        relay.stop()
+        gevent.joinall(attempts, timeout=10)
+        disk.release()
+
+        stopping = Reply(code=451, enhanced="4.3.2", text="Service is stopping, try again later")
+        assert [{0: stopping}] * 3 == [attempt.value for attempt in attempts]
+
+    def test_kill_passes_while_nobody_has_the_message(
+        self, relay: MaildirRelay, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A refusal can be told again; that somebody has it cannot be forgotten, and is returned."""
+        disk = BlockedSync(monkeypatch)
+        attempt = gevent.spawn(relay.attempt, envelope_for("..@example.com", "bob@example.com"), ATTEMPT)
+        disk.wait_until_reached()
+
+        attempt.kill()
+        disk.release()
+
+        assert isinstance(attempt.value, gevent.GreenletExit)
 
     def test_stop_may_come_twice_and_ends_the_threads(self, relay: MaildirRelay) -> None:
         relay.attempt(envelope_for("bob@example.com"), ATTEMPT)

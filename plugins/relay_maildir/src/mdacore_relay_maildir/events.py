@@ -6,6 +6,9 @@ DELIVERED = "maildir.delivered"
 REFUSED = "maildir.refused"
 """info: the recipient fails for good, for this `cause`."""
 
+FILLED = "maildir.filled"
+"""info: the quota leaves no room for the message; the recipient fails or is deferred, as configured."""
+
 DEFERRED = "maildir.deferred"
 """warning: the disk or the folder is at fault; `cause` is what the system said."""
 

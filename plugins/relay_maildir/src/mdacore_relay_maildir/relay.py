@@ -1,49 +1,28 @@
-"""The relay itself: one message for some recipients, each into a maildir of its own.
+"""The relay itself: one message for some recipients, delivered in a thread while the hub goes on.
 
-How a file gets into a maildir is not in here (`maildirs`), nor is whose maildir it is (`folder`). Invariants: the hub
-never waits for the disk; a recipient's 250 is given when its file and its folders are durable; an attempt that is over
-delivers nothing more.
+What a delivery is stands in `delivery`. Invariants: the hub never waits for the disk; a recipient's 250 is given when
+its file and its folders are durable; an attempt that is over delivers nothing more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from errno import EDQUOT, ELOOP, ENOSPC, ENOTDIR
+from collections.abc import Mapping
 
 import attrs
 import gevent
 from gevent.threadpool import ThreadPool
+from greenlet import GreenletExit, greenlet
 
-from mdacore import LOCAL_ERROR, Attempt, Content, Context, Envelope, Health, Reply, Status, printable, with_lf
+from mdacore import LOCAL_ERROR, Attempt, Context, Envelope, Health, Reply, Status, printable
 from mdacore_relay_maildir import events
 from mdacore_relay_maildir.config import MaildirConfig
-from mdacore_relay_maildir.folder import FolderTemplate, UnsafeAddress
-from mdacore_relay_maildir.maildirs import Maildirs, UniqueNames, UnsafeFolder, make_root
+from mdacore_relay_maildir.delivery import Deliverer, Delivery, unreadable
+from mdacore_relay_maildir.walk import make_root
 
-# RFC 3463 §3; the causes behind them are in the log.
-DELIVERED = Reply(code=250, enhanced="2.0.0", text="Delivered")
-BAD_ADDRESS = Reply(code=550, enhanced="5.1.3", text="Bad destination mailbox address")
-LOOP = Reply(code=554, enhanced="5.4.6", text="Mail forwarding loop")
-UNSAFE_FOLDER = Reply(code=451, enhanced="4.2.0", text="Mailbox not available, try again later")
-OVER_QUOTA = Reply(code=452, enhanced="4.2.2", text="Mailbox full")
-NO_SPACE = Reply(code=452, enhanced="4.3.1", text="Insufficient system storage")
 STOPPING = Reply(code=451, enhanced="4.3.2", text="Service is stopping, try again later")
 
-_REPLY_OF_ERRNO = {EDQUOT: OVER_QUOTA, ENOSPC: NO_SPACE, ELOOP: UNSAFE_FOLDER, ENOTDIR: UNSAFE_FOLDER}
 _OWN_SHARE_OF_DEADLINE = 0.9
 _STOP_S = 2.0
-_MAX_ADDRESS_CHARS = 900
-"""With the field's name below the 998 of RFC 5322 §2.1.1; an edge takes far less (RFC 5321 §4.5.3.1)."""
-
-
-@attrs.frozen(kw_only=True)
-class Delivery:
-    """What became of one recipient: the reply, and for the log the cause or where the message is."""
-
-    reply: Reply
-    cause: str = ""
-    folder: str = ""
-    file: str = ""
 
 
 @attrs.define
@@ -54,18 +33,22 @@ class _Job:
     results: dict[int, Delivery] = attrs.field(factory=dict)
     is_over: bool = False
 
+    @property
+    def has_delivered(self) -> bool:
+        """Somebody has the message."""
+        return any(delivery.reply.is_success for delivery in list(self.results.values()))
+
 
 class MaildirRelay:
     """Final delivery into maildirs."""
 
     def __init__(self, config: MaildirConfig, context: Context) -> None:
         self._root = context.resolve(config.path)
-        self._template = FolderTemplate(config.folder, config.fold_case, context.hostname)
-        self._maildirs = Maildirs(self._root, UniqueNames(context.hostname, context.clock))
-        self._has_lf = config.line_ending == "lf"
+        self._deliverer = Deliverer(config, context)
         self._workers = config.workers
         self._log = context.log
         self._pool: ThreadPool | None = None
+        self._waiting: dict[greenlet, gevent.Timeout] = {}
         self._takes_work = False
         self._is_stopped = False
         self._trouble = ""
@@ -89,6 +72,8 @@ class MaildirRelay:
         self._takes_work = False
         self._is_stopped = True
         pool, self._pool = self._pool, None
+        for waiting, timer in self._waiting.items():
+            gevent.get_hub().loop.run_callback(self._end_wait, waiting, timer)
         if pool is not None:
             gevent.with_timeout(_STOP_S, pool.kill, timeout_value=None)
 
@@ -112,83 +97,63 @@ class MaildirRelay:
             return dict.fromkeys(numbers, STOPPING)
         job = _Job(envelope)
         limit_s = attempt.deadline_s * _OWN_SHARE_OF_DEADLINE
-        try:
-            gevent.with_timeout(limit_s, self._pool.apply, self._run, (job,), timeout_value=None)
-        finally:
-            job.is_over = True
+        self._run_in(self._pool, job, limit_s)
         results = dict(job.results)
-        if len(results) < len(numbers):
+        if len(results) < len(numbers) and not self._is_stopped:
             self._log.warning(events.OVERRAN, limit_s=limit_s, missing=len(numbers) - len(results))
             self._trouble = "an attempt overran its deadline"
         self._report(envelope, results)
-        return {number: results[number].reply if number in results else LOCAL_ERROR for number in numbers}
+        missing = STOPPING if self._is_stopped else LOCAL_ERROR
+        return {number: results[number].reply if number in results else missing for number in numbers}
+
+    def _run_in(self, pool: ThreadPool, job: _Job, limit_s: float) -> None:
+        """Wait for a job: until it is done, its time is over, or the relay stops.
+
+        What interrupts this greenlet passes, unless somebody has the message: who that is must be told.
+        """
+        current = gevent.getcurrent()
+        timer = self._waiting[current] = gevent.Timeout.start_new(limit_s)
+        try:
+            pool.apply(self._run, (job,))
+        except (gevent.Timeout, GreenletExit) as interruption:
+            if interruption is not timer and not job.has_delivered:
+                raise
+        finally:
+            job.is_over = True
+            timer.close()
+            del self._waiting[current]
+
+    def _end_wait(self, waiting: greenlet, timer: gevent.Timeout) -> None:
+        """In the hub: as if the time were over, if that greenlet still waits."""
+        if self._waiting.get(waiting) is timer:
+            waiting.throw(timer)
 
     def _run(self, job: _Job) -> None:
         """In the thread. Logs nothing: what is bound to the log belongs to the greenlet."""
+        recipients = job.envelope.recipients
         try:
-            past = _delivered_to(job.envelope.content)
+            message = self._deliverer.read(job.envelope)
         except OSError as error:
-            failed = Delivery(reply=LOCAL_ERROR, cause=str(error))
-            job.results.update((recipient.number, failed) for recipient in job.envelope.recipients)
+            job.results.update(dict.fromkeys((recipient.number for recipient in recipients), unreadable(error)))
             return
-        for recipient in job.envelope.recipients:
-            if job.is_over or self._is_stopped:
+
+        def is_wanted() -> bool:
+            return not (job.is_over or self._is_stopped)
+
+        for recipient in recipients:
+            if not is_wanted():
                 return
-            job.results[recipient.number] = self._deliver(job, recipient.address, past)
-
-    def _deliver(self, job: _Job, address: str, past: frozenset[str]) -> Delivery:
-        try:
-            folder = self._template.folder(address)
-        except UnsafeAddress as error:
-            return Delivery(reply=BAD_ADDRESS, cause=str(error))
-        if _loop_key(address) in past:
-            return Delivery(reply=LOOP, cause="a Delivered-To field names this recipient")
-        try:
-            file = self._maildirs.store(
-                folder,
-                self._lines(job.envelope, address),
-                is_wanted=lambda: not (job.is_over or self._is_stopped),
-            )
-        except OSError as error:
-            return Delivery(reply=_reply_to(error), cause=str(error))
-        return Delivery(reply=DELIVERED, folder="/".join(folder), file=file)
-
-    def _lines(self, envelope: Envelope, address: str) -> Iterator[bytes]:
-        """The message as the file has it: under the fields of final delivery (RFC 5321 §4.4), nothing else changed."""
-        content = envelope.content.prepend(_field("Delivered-To", address))
-        content = content.prepend(_field("Return-Path", f"<{envelope.sender}>"))
-        return with_lf(content.chunks()) if self._has_lf else content.chunks()
+            delivery = self._deliverer.deliver(message, recipient.address, is_wanted=is_wanted)
+            job.results[recipient.number] = delivery
 
     def _report(self, envelope: Envelope, results: Mapping[int, Delivery]) -> None:
+        lines = {events.DELIVERED: self._log.debug, events.DEFERRED: self._log.warning}
         for recipient in envelope.recipients:
             if (result := results.get(recipient.number)) is None:
                 continue
-            rcpt = printable(recipient.address)  # a refused address may hold what cannot be written to a log
-            if result.reply.is_success:
+            if result.event == events.DELIVERED:
                 self._trouble = ""
-                self._log.debug(events.DELIVERED, rcpt=rcpt, folder=result.folder, file=result.file)
-            elif result.reply.is_permanent:
-                self._log.info(events.REFUSED, rcpt=rcpt, reply=str(result.reply), cause=result.cause)
-            else:
-                self._trouble = result.cause
-                self._log.warning(events.DEFERRED, rcpt=rcpt, reply=str(result.reply), cause=result.cause)
-
-
-def _reply_to(error: OSError) -> Reply:
-    if isinstance(error, UnsafeFolder):
-        return UNSAFE_FOLDER
-    return _REPLY_OF_ERRNO.get(error.errno or 0, LOCAL_ERROR)
-
-
-def _field(name: str, value: str) -> bytes:
-    return f"{name}: {printable(value, _MAX_ADDRESS_CHARS)}\r\n".encode()
-
-
-def _delivered_to(content: Content) -> frozenset[str]:
-    """Whom the message says it was delivered to before. May block on a disk."""
-    return frozenset(_loop_key(value.decode("utf-8", "replace")) for value in content.fields(b"Delivered-To"))
-
-
-def _loop_key(address: str) -> str:
-    """Equal for two spellings of one recipient. Case never counts here: a loop that is missed has no end."""
-    return "".join(address.split()).removeprefix("<").removesuffix(">").removesuffix(".").casefold()
+            elif result.event == events.DEFERRED:
+                self._trouble = result.fields["cause"]
+            rcpt = printable(recipient.address)  # a refused address may hold what cannot be written to a log
+            lines.get(result.event, self._log.info)(result.event, rcpt=rcpt, **result.fields)

@@ -64,9 +64,9 @@ class TestFromMapping:
         with pytest.raises(ConfigError) as caught:
             Assembly.from_mapping({**MAPPING, "relays": {"a": {}, "b": {"x": 1}}}, plugins=PLUGINS, state=tmp_path)
 
-        assert ["mapping: relays.b.x: unknown key; there is concurrency, deadline_s, kind, path"] == [
-            str(problem) for problem in caught.value.problems
-        ]
+        assert [
+            "mapping: relays.b.x: unknown key; there is concurrency, deadline_s, faults_max, kind, path, pause_max_s"
+        ] == [str(problem) for problem in caught.value.problems]
 
     def test_plugin_may_be_a_module(self, tmp_path):
         module = importlib.import_module("fake_relay")

@@ -15,7 +15,8 @@ from mdacore import (
     Validators,
 )
 from mdacore.assembly.chain import BoundValidators, compile_chain, stages_of
-from mdacore.runtime import Fence
+from mdacore.runtime import Breaker, Fence
+from mdacore.testing import ManualClock
 
 OK = Reply(code=250, text="fine")
 NO = Reply(code=550, enhanced="5.7.1", text="no")
@@ -31,6 +32,9 @@ class Log:
 
     def error(self, event, **fields):
         self.errors.append((event, fields))
+
+    def warning(self, event, **fields):
+        """Not looked at."""
 
 
 @pytest.fixture
@@ -142,3 +146,37 @@ class TestFaults:
 
         with pytest.raises(gevent.GreenletExit):
             check(None, None)
+
+
+class TestSwitchedOff:
+    def test_each_stage_has_a_breaker_of_its_own(self, log):
+        """A stage that works neither hides one that fails nor falls with it."""
+        made = {}
+        bound = BoundValidators(
+            validators=Validators(rcpt=raising(ValueError()), helo=answering(OK)),
+            fence=Fence("policies.x", log),
+            on_error="reject",
+            breaker=lambda stage: made.setdefault(stage, Breaker(clock=ManualClock(), call=stage)),
+        )
+        chain = compile_chain([bound])
+
+        replies = [(chain.helo[0](None, None), chain.rcpt[0](None, None)) for _ in range(6)]
+
+        assert [(OK, REFUSED)] * 6 == replies
+        assert (False, True) == (made["helo"].is_off, made["rcpt"].is_off)
+        assert 3 == len(log.errors)
+
+    @pytest.mark.parametrize("answer", [True, Reply(code=354), "550 no"], ids=repr)
+    def test_useless_answers_are_faults(self, log, answer):
+        breaker = Breaker(clock=ManualClock(), call="data")
+        bound = BoundValidators(
+            validators=Validators(data=answering(answer)),
+            fence=Fence("policies.x", log),
+            on_error="defer",
+            breaker=lambda _: breaker,
+        )
+        (check,) = compile_chain([bound]).data
+
+        assert [LOCAL_ERROR] * 6 == [check(None) for _ in range(6)]
+
+        assert breaker.is_off

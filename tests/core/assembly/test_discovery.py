@@ -57,7 +57,7 @@ class TestInstalled:
         install("broken_twice", GOOD, distribution="one")
         install("broken_twice", GOOD, distribution="two")
 
-        assert "two distributions offer it: one and two" == rejection_of("broken_twice")
+        assert "two distributions offer it: one 2.1 and two 2.1" == rejection_of("broken_twice")
 
 
 class TestDiscover:

@@ -210,7 +210,7 @@ class TestProof:
             plugins=["fake_edge", "fake_storage", "fake_relay", "broken_f"],
         )
 
-        assert f": {role}.bad: the plugin failed: {reason}" in problem
+        assert f": {role}.bad: the plugin broken_f (broken-f 2.1) failed: {reason}" in problem
 
     def test_rejected_plugin_is_a_problem_and_its_kinds_are_no_other(self, plan_of, good, install):
         install("broken_g", "import no_such_library")

@@ -10,7 +10,11 @@ import sys
 
 PRELUDE = """
 from gevent import monkey; monkey.patch_all()
+from pathlib import Path
+from types import SimpleNamespace
 from mdacore import Health, StartError
+from mdacore.assembly.config import ServiceKeys
+from mdacore.assembly.spawning import SpawnRegistry
 from mdacore.service import Service
 
 class Part:
@@ -28,6 +32,8 @@ class Part:
     addresses = ()
 
 class Assembly:
+    spawning = SpawnRegistry()
+    plan = SimpleNamespace(settings=SimpleNamespace(service=ServiceKeys(), state_path=Path("/")))
     def __init__(self, *parts, edges):
         self.edges = {edge.name: edge for edge in edges}
         self._parts = parts

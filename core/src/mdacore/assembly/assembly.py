@@ -13,24 +13,33 @@ import attrs
 
 from mdacore.assembly.build import Builder, Parts, build_edges, build_parts, edge_contexts
 from mdacore.assembly.plan import Plan, make_plan
-from mdacore.assembly.settings import Options, QueueInstance, without_overrides
+from mdacore.assembly.settings import Options, QueueInstance, Settings, without_overrides
+from mdacore.assembly.spawning import SpawnRegistry
 from mdacore.assembly.tree import Report
 from mdacore.contracts import Component, Edge, Policy, QueueStorage, Relay
+from mdacore.log import get_log
 from mdacore.queue import BoundPolicy, BoundRelay, Queue, QueueWiring, RetrySchedule
+from mdacore.runtime import Breaker, InstanceHealth, health_of
 
 ComponentT = TypeVar("ComponentT", bound=Component)
 
 
 @attrs.frozen(kw_only=True)
 class Assembly:
-    """The components of one service, by their labels: ``"storages.spool"``, ``"edges.mx"``."""
+    """The components of one service, by their labels: ``"storages.spool"``, ``"edges.mx"``.
+
+    `breakers` has those of each instance by the name of the call that they guard: ``"attempt"``, ``"rcpt"``.
+    """
 
     plan: Plan
+    spawning: SpawnRegistry
+    """What they want to run as other users."""
     storages: Mapping[str, QueueStorage]
     relays: Mapping[str, Relay]
     policies: Mapping[str, Policy]
     queues: Mapping[str, Queue]
     edges: Mapping[str, Edge]
+    breakers: Mapping[str, Mapping[str, Breaker]]
 
     @classmethod
     def load(
@@ -80,19 +89,23 @@ class Assembly:
             ConfigError: a component that could be built for the plan can be built no more.
         """
         settings, report = plan.settings, Report()
-        builder = Builder(settings.state_path, settings.hostname, report)
+        spawning = SpawnRegistry(has_helper=settings.service.spawn_helper)
+        builder = Builder(settings.state_path, settings.hostname, report, spawning=spawning)
         parts = build_parts(settings, builder)
         report.raise_if_any()
-        queues = {name: Queue(_wiring(queue, plan, builder, parts)) for name, queue in settings.queues.items()}
+        wirer = _Wirer(settings, builder, parts)
+        queues = {name: Queue(wirer.queue(queue)) for name, queue in settings.queues.items()}
         edges = build_edges(settings, builder, edge_contexts(settings, builder, parts, queues))
         report.raise_if_any()
         return cls(
             plan=plan,
+            spawning=spawning,
             storages=_labelled("storages", parts.storages),
             relays=_labelled("relays", parts.relays),
             policies=_labelled("policies", {name: built.policy for name, built in parts.policies.items()}),
             queues=_labelled("queues", queues),
             edges=_labelled("edges", edges),
+            breakers=builder.breakers.made(),
         )
 
     def components(self) -> Sequence[tuple[str, Component]]:
@@ -106,34 +119,58 @@ class Assembly:
         )
         return [item for role in roles for item in role.items()]
 
-
-def _wiring(queue: QueueInstance, plan: Plan, builder: Builder, parts: Parts) -> QueueWiring:
-    context = builder.context(f"queues.{queue.name}")
-    return QueueWiring(
-        name=queue.name,
-        hostname=plan.settings.hostname,
-        storage=parts.storages[queue.keys.storage],
-        queue_policies=[_bound_policy(name, "queue_policy", plan, parts) for name in queue.keys.policies],
-        relay_policies=[_bound_policy(name, "relay_policy", plan, parts) for name in queue.keys.relay_policies],
-        routes=queue.routes,
-        relays={route.relay: _bound_relay(route.relay, plan, parts) for route in queue.routes},
-        retry=RetrySchedule.parse(queue.keys.retry),
-        lifetime_s=queue.keys.lifetime_s,
-        claims_max=queue.keys.claims_max,
-        clock=context.clock,
-        log=context.log,
-    )
+    def health(self) -> Mapping[str, InstanceHealth]:
+        """How each instance is, by its label. From memory: it neither blocks nor raises."""
+        return {
+            label: health_of(label, component, breakers=self.breakers.get(label, {}), log=get_log(label))
+            for label, component in self.components()
+        }
 
 
-def _bound_policy(name: str, part: str, plan: Plan, parts: Parts) -> BoundPolicy[Any]:
-    keys = plan.settings.policies[name].keys
-    apply = getattr(parts.policies[name].parts, part)
-    return BoundPolicy(instance=name, apply=apply, on_error=keys.on_error, deadline_s=keys.deadline_s)
+@attrs.frozen
+class _Wirer:
+    """Binds what was built to its settings."""
 
+    settings: Settings
+    builder: Builder
+    parts: Parts
 
-def _bound_relay(name: str, plan: Plan, parts: Parts) -> BoundRelay:
-    keys = plan.settings.relays[name].keys
-    return BoundRelay(instance=name, relay=parts.relays[name], concurrency=keys.concurrency, deadline_s=keys.deadline_s)
+    def queue(self, queue: QueueInstance) -> QueueWiring:
+        context = self.builder.context(f"queues.{queue.name}")
+        return QueueWiring(
+            name=queue.name,
+            hostname=self.settings.hostname,
+            storage=self.parts.storages[queue.keys.storage],
+            queue_policies=[self._policy(name, "queue_policy") for name in queue.keys.policies],
+            relay_policies=[self._policy(name, "relay_policy") for name in queue.keys.relay_policies],
+            routes=queue.routes,
+            relays={route.relay: self._relay(route.relay) for route in queue.routes},
+            retry=RetrySchedule.parse(queue.keys.retry),
+            lifetime_s=queue.keys.lifetime_s,
+            claims_max=queue.keys.claims_max,
+            clock=context.clock,
+            log=context.log,
+        )
+
+    def _policy(self, name: str, part: str) -> BoundPolicy[Any]:
+        instance = self.settings.policies[name]
+        return BoundPolicy(
+            instance=name,
+            apply=getattr(self.parts.policies[name].parts, part),
+            on_error=instance.keys.on_error,
+            deadline_s=instance.keys.deadline_s,
+            breaker=self.builder.breakers.of(instance.label, part, instance.keys),
+        )
+
+    def _relay(self, name: str) -> BoundRelay:
+        instance = self.settings.relays[name]
+        return BoundRelay(
+            instance=name,
+            relay=self.parts.relays[name],
+            concurrency=instance.keys.concurrency,
+            deadline_s=instance.keys.deadline_s,
+            breaker=self.builder.breakers.of(instance.label, "attempt", instance.keys),
+        )
 
 
 def _labelled(table: str, components: Mapping[str, ComponentT]) -> Mapping[str, ComponentT]:

@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 
 import attrs
 
+from mdacore.assembly.breakers import Breakers
 from mdacore.assembly.chain import BoundValidators, compile_chain
 from mdacore.assembly.guard import PluginFault, guard
 from mdacore.assembly.roles import EdgeKeys, PolicyKeys
 from mdacore.assembly.settings import Instance, Settings
+from mdacore.assembly.spawning import SpawnRegistry
 from mdacore.assembly.tree import Report, parse_path
 from mdacore.contracts import (
     Chain,
@@ -62,6 +64,8 @@ class Builder:
     hostname: str
     report: Report
     clock: Clock = attrs.field(factory=SystemClock)
+    spawning: SpawnRegistry = attrs.field(factory=SpawnRegistry)
+    breakers: Breakers = attrs.field(default=attrs.Factory(lambda self: Breakers(self.clock), takes_self=True))
 
     def context(self, label: str) -> Context:
         """The surroundings of one instance."""
@@ -71,6 +75,7 @@ class Builder:
             hostname=self.hostname,
             clock=self.clock,
             log=get_log(label),
+            spawning=self.spawning,
         )
 
     def edge_context(self, label: str, handoff: Handoff, validators: Chain) -> EdgeContext:
@@ -100,7 +105,7 @@ class Builder:
         try:
             return guard(function, *args)
         except PluginFault as fault:
-            self.report.add(instance.path, fault.sentence)
+            self.report.add(instance.path, fault.sentence(instance.plugin.label))
             return None
 
 
@@ -162,13 +167,20 @@ def check_all(settings: Settings, builder: Builder, contexts: Mapping[str, EdgeC
 def _chain(edge: Instance[EdgeKeys], settings: Settings, builder: Builder, parts: Parts) -> Chain:
     bound = []
     for name in edge.keys.validators:
-        built, keys = parts.policies.get(name), settings.policies[name].keys if name in settings.policies else None
-        if built is not None and keys is not None and built.parts.validators is not None:
-            fence = Fence(
-                instance=f"policies.{name}", log=builder.context(f"policies.{name}").log, deadline_s=keys.deadline_s
-            )
-            bound.append(BoundValidators(validators=built.parts.validators, fence=fence, on_error=keys.on_error))
+        built, policy = parts.policies.get(name), settings.policies.get(name)
+        if built is not None and policy is not None and built.parts.validators is not None:
+            bound.append(_bound(built.parts.validators, policy, builder))
     return compile_chain(bound)
+
+
+def _bound(validators: Validators, policy: Instance[PolicyKeys], builder: Builder) -> BoundValidators:
+    label, keys = policy.label, policy.keys
+    return BoundValidators(
+        validators=validators,
+        fence=Fence(instance=label, log=builder.context(label).log, deadline_s=keys.deadline_s),
+        on_error=keys.on_error,
+        breaker=lambda stage: builder.breakers.of(label, stage, keys),
+    )
 
 
 def _built(components: Mapping[str, T | None]) -> Mapping[str, T]:

@@ -14,7 +14,7 @@ import attrs
 from mdacore import events
 from mdacore.contracts import Chain, Identity, Validators
 from mdacore.queue import OnError
-from mdacore.runtime import Fence
+from mdacore.runtime import Breaker, BrokenContract, Fence
 from mdacore.words import LOCAL_ERROR, ComponentFailure, Deferral, Discard, Hold, MdaError, Rejection, Reply
 
 Check = Callable[..., Any]
@@ -32,11 +32,12 @@ FAULT_REPLIES: Mapping[OnError, Reply | None] = MappingProxyType(
 
 @attrs.frozen(kw_only=True)
 class BoundValidators:
-    """What one policy says at session time, with what bounds it."""
+    """What one policy says at session time, with what bounds it: `breaker` gives each stage its own."""
 
     validators: Validators
     fence: Fence
     on_error: OnError
+    breaker: Callable[[str], Breaker | None] = lambda _stage: None
 
 
 def stages_of(validators: Validators | None) -> tuple[str, ...]:
@@ -59,24 +60,30 @@ def compile_chain(policies: Sequence[BoundValidators]) -> Chain:
 
 
 def _fenced(policy: BoundValidators, check: Check, stage: str) -> Check:
-    fence, fault_reply = policy.fence, FAULT_REPLIES[policy.on_error]
+    fence = attrs.evolve(policy.fence, breaker=policy.breaker(stage))
+    fault_reply = FAULT_REPLIES[policy.on_error]
     answers = (Identity, Reply) if stage == "auth" else Reply
+
+    def answer_of(*args: object) -> Any:
+        """Behind the fence, so that a useless answer counts as the fault that it is."""
+        try:
+            answer = check(*args)
+        except (Discard, Hold) as verdict:
+            raise BrokenContract(f"raised {verdict!r} at {stage}") from verdict
+        if answer is None or (isinstance(answer, answers) and not _is_intermediate(answer)):
+            return answer
+        raise BrokenContract(f"answered a {type(answer).__name__} at {stage}")
 
     def ask(*args: object) -> Any:
         try:
-            answer = fence.call(check, *args)
+            return fence.call(answer_of, *args)
         except (Rejection, Deferral) as verdict:  # raised where it should be returned, and clear all the same
             return verdict.reply
         except ComponentFailure:
             return fault_reply  # the fence has logged it
-        except (MdaError, Discard, Hold) as error:
+        except MdaError as error:
             fence.log.error(events.PLUGIN_FAILED, component=fence.instance, error=repr(error), exc_info=True)
             return fault_reply
-        if answer is None or (isinstance(answer, answers) and not _is_intermediate(answer)):
-            return answer
-        error_text = f"answered a {type(answer).__name__} at {stage}"
-        fence.log.error(events.PLUGIN_FAILED, component=fence.instance, error=error_text)
-        return fault_reply
 
     return ask
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import attrs
 from attrs.validators import ge, gt, optional
@@ -31,6 +32,16 @@ def _check_domains(_: object, __: object, domains: tuple[str, ...]) -> None:
             raise ValueError(f"{domain!r} is not a domain like example.com")
 
 
+def _check_name(_: object, __: object, name: str) -> None:
+    if not name or not name.isprintable() or ":" in name:
+        raise ValueError(f"{name!r} is not a name")
+
+
+def _check_names(_: object, __: object, names: tuple[str, ...]) -> None:
+    for name in names:
+        _check_name(_, __, name)
+
+
 def _check_retry(_: object, __: object, retry: str) -> None:
     RetrySchedule.parse(retry)
 
@@ -47,6 +58,38 @@ class ServiceKeys:
     grace_s: Seconds = attrs.field(
         default=Seconds(30.0),
         metadata={"help": "How long it may take to finish what is in hand when it is told to stop."},
+    )
+    blocked_s: Seconds = attrs.field(
+        default=Seconds(1.0),
+        validator=ge(Seconds(0)),
+        metadata={"help": "How long code may keep everything else waiting before the log names it; 0 = nobody looks."},
+    )
+    user: str | None = attrs.field(
+        default=None,
+        validator=optional(_check_name),
+        metadata={"help": "The user that it becomes once its ports are bound, where it was started by root."},
+    )
+    group: str | None = attrs.field(
+        default=None,
+        validator=optional(_check_name),
+        metadata={"help": "The group that it becomes; left out, the user's own."},
+    )
+    supplementary_groups: tuple[str, ...] = attrs.field(
+        default=(),
+        validator=_check_names,
+        metadata={"help": "More groups, beside those that the group database has the user in."},
+    )
+    pid_file: Path | None = attrs.field(
+        default=None, metadata={"help": "A file that holds the process's number while it runs, for one at a time."}
+    )
+    spawn_helper: bool = attrs.field(
+        default=False,
+        metadata={"help": "Keep a small process with root's rights that starts delivery programs as other users."},
+    )
+    min_uid: int = attrs.field(
+        default=500,
+        validator=ge(1),
+        metadata={"help": "The spawn helper starts nothing as a user with a smaller number."},
     )
 
 

@@ -94,7 +94,8 @@ def installed() -> Sequence[Candidate | Rejected]:
     for candidate in _candidates():
         other = found.setdefault(candidate.name, candidate)
         if other.distribution != candidate.distribution:
-            reason = f"two distributions offer it: {other.distribution} and {candidate.distribution}"
+            both = [f"{one.distribution} {one.version}" for one in (other, candidate)]
+            reason = f"two distributions offer it: {both[0]} and {both[1]}"
             found[candidate.name] = Rejected(**_identity(other), reason=reason)
     return [found[name] for name in sorted(found)]
 

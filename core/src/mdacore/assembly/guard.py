@@ -23,11 +23,15 @@ class PluginFault(Exception):
         super().__init__(f"{type(error).__name__}: {text}" if text else type(error).__name__)
         self.error = error
 
-    @property
-    def sentence(self) -> str:
-        """For the operator: a ValueError's own words, which is how a plugin speaks to them; anything else is a bug."""
+    def sentence(self, plugin: str = "") -> str:
+        """For the operator: a ValueError's own words, which is how a plugin speaks to them; anything else is a bug.
+
+        `plugin` is its label, so that they know whose: ``"relay_maildir (mdacore-relay-maildir 0.1.0)"``.
+        """
         text = printable(str(self.error), 300)
-        return text if isinstance(self.error, ValueError) and text else f"the plugin failed: {self}"
+        if isinstance(self.error, ValueError) and text:
+            return text
+        return f"the plugin {plugin} failed: {self}" if plugin else f"the plugin failed: {self}"
 
 
 def guard(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -15,7 +15,9 @@ from mdacore.assembly.build import Builder, BuiltPolicy, Parts, build_edges, bui
 from mdacore.assembly.chain import stages_of
 from mdacore.assembly.configuration import read_settings
 from mdacore.assembly.guard import PluginFault, guard
+from mdacore.assembly.identity import check_process
 from mdacore.assembly.settings import Options, Settings
+from mdacore.assembly.spawning import SpawnRegistry
 from mdacore.assembly.state import check_state_path
 from mdacore.assembly.tree import Report
 from mdacore.words import LOCAL_ERROR, Envelope, Reply
@@ -53,14 +55,16 @@ def make_plan(options: Options) -> Plan:
     report = Report()
     settings = read_settings(options, report)
     check_state_path(settings.state_path, settings.state_origin, report)
-    builder = Builder(settings.state_path, settings.hostname, report)
+    check_process(settings.service, settings.state_path, report)
+    spawning = SpawnRegistry(has_helper=settings.service.spawn_helper)
+    builder = Builder(settings.state_path, settings.hostname, report, spawning=spawning)
     parts = build_parts(settings, builder)
     contexts = edge_contexts(settings, builder, parts, dict.fromkeys(settings.queues, _NoQueue()))
     build_edges(settings, builder, contexts)
     check_all(settings, builder, contexts)
     places = {name: _places(policy) for name, policy in parts.policies.items()}
     _check_places(settings, places, report)
-    durability = _durability(parts, report)
+    durability = _durability(settings, parts, report)
     report.raise_if_any()
     return Plan(settings=settings, durability=durability, places=places)
 
@@ -112,11 +116,11 @@ def _instead(places: PolicyPlaces) -> str:
     return f"has no part here; it belongs in {' or '.join(fitting)}" if fitting else "takes part nowhere"
 
 
-def _durability(parts: Parts, report: Report) -> Mapping[str, str]:
+def _durability(settings: Settings, parts: Parts, report: Report) -> Mapping[str, str]:
     sentences = {}
     for name, storage in parts.storages.items():
         try:
             sentences[name] = str(guard(getattr, storage, "durability"))
         except PluginFault as fault:
-            report.add(("storages", name), fault.sentence)
+            report.add(("storages", name), fault.sentence(settings.storages[name].plugin.label))
     return sentences

@@ -75,7 +75,7 @@ class Reader:
             return None
         plugin, provider = offer
         rest = {key: value for key, value in table.items() if key not in common}
-        config = self._structure(provider.config, rest, path, other_keys=common)
+        config = self._structure(provider.config, rest, path, other_keys=common, plugin=plugin.label)
         if keys is None or config is None:
             return None
         keys = attrs.evolve(keys, kind=provider.kind)
@@ -99,7 +99,9 @@ class Reader:
         if self.gathered.is_complete:  # else it may be the missing plugin's kind, and that has been noted
             self.report.add(path, text)
 
-    def _structure(self, cls: type[T], table: object, path: KeyPath, *, other_keys: Collection[str] = ()) -> T | None:
+    def _structure(
+        self, cls: type[T], table: object, path: KeyPath, *, other_keys: Collection[str] = (), plugin: str = ""
+    ) -> T | None:
         try:
             return guard(self._structurer.read, cls, table, other_keys=other_keys)
         except PluginFault as fault:
@@ -107,5 +109,5 @@ class Reader:
                 for within, text in fault.error.mistakes:
                     self.report.add((*path, *within), text)
             else:
-                self.report.add(path, fault.sentence)
+                self.report.add(path, fault.sentence(plugin))
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 from attrs.validators import ge, gt
@@ -31,6 +31,22 @@ class Role(enum.Enum):
 
 
 _KIND_HELP = "Which of the kinds that the plugins offer; may be left out where only one is meant by default."
+
+
+def _faults_max() -> Any:
+    return attrs.field(
+        default=3,
+        validator=ge(0),
+        metadata={"help": "After how many faults in a row it is switched off for a while; 0 = it never is."},
+    )
+
+
+def _pause_max_s() -> Any:
+    return attrs.field(
+        default=Seconds(60.0),
+        validator=gt(Seconds(0)),
+        metadata={"help": "How long at most it is switched off before one call tries it again; it begins with 5 s."},
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -61,6 +77,8 @@ class PolicyKeys:
         validator=gt(Seconds(0)),
         metadata={"help": "How long it may take each time it is asked."},
     )
+    faults_max: int = _faults_max()
+    pause_max_s: Seconds = _pause_max_s()  # noqa: RUF009 - it makes the field
 
 
 @attrs.frozen(kw_only=True)
@@ -83,6 +101,8 @@ class RelayKeys:
         validator=gt(Seconds(0)),
         metadata={"help": "How long one attempt may take; whoever has no reply by then is deferred."},
     )
+    faults_max: int = _faults_max()
+    pause_max_s: Seconds = _pause_max_s()  # noqa: RUF009 - it makes the field
 
 
 Keys = EdgeKeys | PolicyKeys | StorageKeys | RelayKeys

@@ -27,7 +27,7 @@ def load_command(name: str) -> click.Command | None:
         try:
             command = guard(point.load)
         except PluginFault as fault:
-            return _broken(name, fault.sentence)
+            return _broken(name, fault.sentence())
         return command if isinstance(command, click.Command) else _broken(name, "it is not a click command")
     return None
 

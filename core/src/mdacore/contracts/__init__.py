@@ -25,6 +25,17 @@ from mdacore.contracts.session import (
     SessionCheck,
     Validators,
 )
+from mdacore.contracts.spawning import (
+    Account,
+    Command,
+    CommandTemplate,
+    NoSpawning,
+    SpawnedProcess,
+    Spawner,
+    Spawning,
+    UnknownUser,
+    UserRefused,
+)
 from mdacore.contracts.storage import (
     Change,
     Claim,
@@ -41,6 +52,7 @@ from mdacore.contracts.storage import (
 
 __all__ = [
     "API_VERSION",
+    "Account",
     "Attempt",
     "AuthCheck",
     "Chain",
@@ -48,6 +60,8 @@ __all__ = [
     "Claim",
     "Clock",
     "Closing",
+    "Command",
+    "CommandTemplate",
     "Component",
     "ConnectCheck",
     "Context",
@@ -66,6 +80,7 @@ __all__ = [
     "MailCommand",
     "MessageCheck",
     "NewMessage",
+    "NoSpawning",
     "Outcome",
     "Policy",
     "PolicyParts",
@@ -83,7 +98,12 @@ __all__ = [
     "Session",
     "SessionCheck",
     "Settlement",
+    "SpawnedProcess",
+    "Spawner",
+    "Spawning",
     "State",
     "Status",
+    "UnknownUser",
+    "UserRefused",
     "Validators",
 ]

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import attrs
 
+from mdacore.contracts.spawning import NoSpawning, Spawning
+
 
 class Status(enum.Enum):
     """How a component is. A service is as ill as its illest component."""
@@ -97,6 +99,7 @@ class Context:
         hostname: the service's own name, as Received fields, greetings and notices use it.
         clock: time.
         log: with ``instance`` bound.
+        spawning: for relays that run programs as other users.
     """
 
     instance: str
@@ -104,6 +107,7 @@ class Context:
     hostname: str
     clock: Clock
     log: EventLog
+    spawning: Spawning = attrs.field(factory=NoSpawning)
 
     def resolve(self, path: Path) -> Path:
         """`path` itself if it is absolute, else under the state folder."""

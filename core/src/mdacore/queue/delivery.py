@@ -16,10 +16,12 @@ from greenlet import GreenletExit
 
 from mdacore import events, log
 from mdacore.contracts import Attempt, Claim, Closing, NewMessage, Outcome, QueuedMessage, Settlement
-from mdacore.queue.conclusion import complete, conclude
+from mdacore.queue import storages
+from mdacore.queue.conclusion import conclude
 from mdacore.queue.lanes import READY_MAX, Lane
 from mdacore.queue.notices import FailureNotice, notices_by_number
 from mdacore.queue.policies import FencedPolicy, call_relay_policy
+from mdacore.queue.relays import call_relay
 from mdacore.queue.routing import RouteTable, relay_of
 from mdacore.queue.wiring import QueueWiring
 from mdacore.runtime import Fence
@@ -31,6 +33,7 @@ from mdacore.words import (
     Envelope,
     Hold,
     MdaError,
+    QueueId,
     Recipient,
     Rejection,
     Reply,
@@ -40,6 +43,8 @@ STOPPED = Reply(code=451, enhanced="4.3.2", text="The service stopped during the
 BOUNCED_BY_OPERATOR = Reply(code=554, enhanced="5.0.0", text="Returned by the administrator")
 STOP_WAIT_S = 1.0
 """How long `stop` waits, twice, for results to be recorded."""
+GIVE_BACK = Settlement()
+"""In place of a settlement, by identity: nothing was attempted, so the claim is released and the attempt uncounted."""
 SETTLE_RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Waits between tries to record a result; the last one repeats."""
 
@@ -64,9 +69,11 @@ class Delivery:
         self._log = wiring.log
         self._relay_policies = [FencedPolicy.around(policy, wiring.log) for policy in wiring.relay_policies]
         self._lanes: dict[str, Lane[Job]] = {}
+        self._off_lanes: set[str] = set()
         self._attempts: set[gevent.Greenlet[..., None]] = set()
         self._running: set[gevent.Greenlet[..., None]] = set()
         self._is_stopping = False
+        self.in_hand: set[tuple[QueueId, int]] = set()
         self._promised = 0
         self.unsettled = 0
         self.room_changed = Event()
@@ -74,7 +81,11 @@ class Delivery:
     @property
     def full_lanes(self) -> set[str]:
         """The lanes for which nothing more should be claimed now."""
-        return {name for name, lane in self._lanes.items() if not self._has_room(lane)}
+        full = {name for name, lane in self._lanes.items() if not self._has_room(lane)}
+        if self._off_lanes:
+            self._off_lanes = {name for name in self._off_lanes if not self._new_lane(name).places}
+            full |= self._off_lanes
+        return full
 
     @property
     def room(self) -> int:
@@ -87,6 +98,7 @@ class Delivery:
             return False
         lane = self._lane(lane_name)
         if not self._has_room(lane):
+            self._forget_if_idle(lane_name, lane)
             return False
         lane.promised += 1
         self._promised += 1
@@ -105,6 +117,7 @@ class Delivery:
     def add(self, job: Job) -> None:
         """Attempt a claimed message now, or as soon as its lane has a free place. Never blocks."""
         self.unsettled += 1
+        self.in_hand.add((job.claim.queue_id, job.claim.epoch))
         lane = self._lane(job.claim.lane)
         lane.ready.append(job)
         if self._is_stopping:  # an edge that outlived its grace: stored, and for the next start
@@ -130,25 +143,34 @@ class Delivery:
     def _has_room(self, lane: Lane[Job]) -> bool:
         """Claims may wait for a place in their lane while there are plenty; else each lane has what it uses at once."""
         may_wait = READY_MAX if 2 * self.room > self._wiring.claims_max else 0
-        return lane.claimed < lane.concurrency + may_wait
+        places = lane.places
+        return places > 0 and lane.claimed < places + may_wait
 
     def _lane(self, name: str) -> Lane[Job]:
         lane = self._lanes.get(name)
         if lane is None:
-            relay = self._wiring.relays.get(relay_of(name))
-            lane = self._lanes[name] = Lane(concurrency=relay.concurrency if relay else 1)
+            lane = self._lanes[name] = self._new_lane(name)
         return lane
+
+    def _new_lane(self, name: str) -> Lane[Job]:
+        relay = self._wiring.relays.get(relay_of(name))
+        return Lane(concurrency=relay.concurrency, breaker=relay.breaker) if relay else Lane(concurrency=1)
 
     def _forget_if_idle(self, name: str, lane: Lane[Job]) -> None:
         if lane.is_idle and self._lanes.get(name) is lane:
             del self._lanes[name]
+            if not lane.places:
+                self._off_lanes.add(name)  # else what is due for it would be claimed and given back for ever
 
     def _empty_lanes(self) -> None:
         """Give back what waits, all in one commit of the storage."""
         for name, lane in list(self._lanes.items()):
-            while lane.ready:
-                self._spawn(self._give_back, lane.ready.popleft().claim)
-            self._forget_if_idle(name, lane)
+            self._empty(name, lane)
+
+    def _empty(self, name: str, lane: Lane[Job]) -> None:
+        while lane.ready:
+            self._spawn(self._give_back, lane.ready.popleft().claim)
+        self._forget_if_idle(name, lane)
 
     def _spawn(self, function: Callable[..., None], *args: object) -> gevent.Greenlet[..., None]:
         greenlet = gevent.spawn(function, *args)
@@ -161,9 +183,11 @@ class Delivery:
         self._attempts.discard(greenlet)
 
     def _fill(self, lane: Lane[Job]) -> None:
-        while lane.ready and lane.running < lane.concurrency and not self._is_stopping:
+        while lane.ready and lane.running < lane.places and not self._is_stopping:
             lane.running += 1
             self._attempts.add(self._spawn(self._process, lane, lane.ready.popleft()))
+        if lane.ready and not lane.places:
+            self._empty(lane.ready[0].claim.lane, lane)
 
     def _process(self, lane: Lane[Job], job: Job) -> None:
         try:
@@ -172,12 +196,12 @@ class Delivery:
             finally:
                 lane.running -= 1
                 self._fill(lane)
-            if settlement is not None:
-                self._settle(job.claim, settlement)
-            elif self._is_stopping:
+            if settlement is GIVE_BACK or (settlement is None and self._is_stopping):
                 self._release(job.claim)
+            elif settlement is not None:
+                self._settle(job.claim, settlement)
         finally:
-            self.unsettled -= 1
+            self._end(job.claim)
             self._forget_if_idle(job.claim.lane, lane)
             self.room_changed.set()
 
@@ -193,7 +217,7 @@ class Delivery:
         claim = job.claim
         log.bind(queue_id=claim.queue_id)
         try:
-            message = job.message or self._storage_fence.call(self._wiring.storage.read, claim)
+            message = job.message or self._storage_fence.call(storages.read, self._wiring.storage, claim)
         except ClaimLost:
             self._log.warning(events.QUEUE_CLAIM_LOST)
             return None
@@ -203,8 +227,8 @@ class Delivery:
         if message.envelope.client.session_id:
             log.bind(session_id=message.envelope.client.session_id)
         if message.must_bounce:
-            replies = dict.fromkeys((rcpt.number for rcpt in message.envelope.recipients), BOUNCED_BY_OPERATOR)
-            return self._concluded(claim, message, replies)
+            bounced = dict.fromkeys((rcpt.number for rcpt in message.envelope.recipients), BOUNCED_BY_OPERATOR)
+            return self._concluded(claim, message, bounced)
         try:
             replies = self._replies(claim, message.envelope)
         except Hold as verdict:
@@ -214,9 +238,10 @@ class Delivery:
             return self._discarded(message.envelope, verdict)
         except GreenletExit:
             replies = dict.fromkeys((rcpt.number for rcpt in message.envelope.recipients), STOPPED)
-        return self._concluded(claim, message, replies)
+        return GIVE_BACK if replies is None else self._concluded(claim, message, replies)
 
-    def _replies(self, claim: Claim, envelope: Envelope) -> dict[int, Reply]:
+    def _replies(self, claim: Claim, envelope: Envelope) -> dict[int, Reply] | None:
+        """One for each recipient; None = the relay is switched off, and nothing was attempted."""
         relay = self._wiring.relays.get(relay_of(claim.lane))
         if relay is None:  # stored under an earlier configuration, which may come back
             self._log.error(events.PLUGIN_FAILED, component=f"relays.{relay_of(claim.lane)}", error="no such relay")
@@ -225,13 +250,15 @@ class Delivery:
         try:
             for policy in self._relay_policies:
                 envelope = call_relay_policy(policy, envelope, attempt)
-            given = self._relay_fences[relay.instance].call(relay.relay.attempt, envelope, attempt)
+            answered = call_relay(self._relay_fences[relay.instance], relay.relay, envelope, attempt)
         except (Rejection, Deferral) as verdict:  # a policy's: the relay's fence lets none through
             return dict.fromkeys((rcpt.number for rcpt in envelope.recipients), verdict.reply)
         except MdaError as error:  # a fault never bounces: whatever the reply is, it is not a relay's word
             reply = error.reply if error.reply.is_transient else LOCAL_ERROR
             return dict.fromkeys((rcpt.number for rcpt in envelope.recipients), reply)
-        replies, unanswered = complete(envelope, given)
+        if answered is None:
+            return None
+        replies, unanswered = answered
         if unanswered:
             rcpts = [recipient.address for recipient in unanswered]
             self._log.error(events.PLUGIN_FAILED, component=f"relays.{relay.instance}", error="no reply", rcpts=rcpts)
@@ -297,13 +324,19 @@ class Delivery:
         try:
             self._release(claim)
         finally:
-            self.unsettled -= 1
+            self._end(claim)
+
+    def _end(self, claim: Claim) -> None:
+        self.unsettled -= 1
+        self.in_hand.discard((claim.queue_id, claim.epoch))
 
     def _release(self, claim: Claim) -> None:
         try:
             self._storage_fence.call(self._wiring.storage.release, claim)
         except MdaError as error:
             self._log.warning(events.QUEUE_CLAIM_LOST, queue_id=claim.queue_id, error=str(error))
+            if not isinstance(error, ClaimLost) and not self._is_stopping:  # until a restart nobody else would have it
+                self._settle(claim, Settlement(due_at=self._wiring.clock.now() + self._retry_delay_s(claim)))
 
     def _log_result(self, claim: Claim, envelope: Envelope, settlement: Settlement, delay_s: float) -> None:
         fields = {"lane": claim.lane, "attempt": claim.attempt}

@@ -13,15 +13,12 @@ import attrs
 
 from mdacore import events
 from mdacore.contracts import NewMessage, QueuePolicy
-from mdacore.queue.policies import FencedPolicy, call_policy
+from mdacore.queue.policies import MAX_PARTS, FencedPolicy, call_policy
 from mdacore.queue.routing import RouteTable
 from mdacore.queue.wiring import QueueWiring
 from mdacore.runtime import Deadline
 from mdacore.words import ComponentFailure, Discard, Envelope, Hold, Recipient, mailbox_key
 from mdacore.words import number as numbered
-
-MAX_PARTS = 1000
-"""How many parts one message may be split into (acceptance: a policy that returns a million envelopes is a fault)."""
 
 
 class Promise(Protocol):

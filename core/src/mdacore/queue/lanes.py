@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 import attrs
 
+from mdacore.runtime import Breaker
+
 JobT = TypeVar("JobT")
 
 READY_MAX = 100
@@ -22,12 +24,20 @@ class Lane(Generic[JobT]):
         running: attempts that are being made.
         promised: first attempts asked for in writes that have not returned yet.
         ready: claimed, waiting for a free place.
+        breaker: its relay's.
     """
 
     concurrency: int
+    breaker: Breaker | None = None
     running: int = 0
     promised: int = 0
     ready: deque[JobT] = attrs.field(factory=deque)
+
+    @property
+    def places(self) -> int:
+        """How many attempts may run at once now: none while the relay is switched off, one to try it again."""
+        breaker = self.breaker
+        return self.concurrency if breaker is None or not breaker.faults else breaker.admits(self.concurrency)
 
     @property
     def claimed(self) -> int:

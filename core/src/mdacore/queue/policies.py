@@ -10,9 +10,11 @@ import attrs
 from mdacore import events
 from mdacore.contracts import Attempt, EventLog, QueuePolicy, RelayPolicy
 from mdacore.queue.wiring import BoundPolicy, OnError
-from mdacore.runtime import Fence
+from mdacore.runtime import BrokenContract, Fence
 from mdacore.words import ComponentFailure, Deferral, Envelope, MdaError, Rejection, Reply
 
+MAX_PARTS = 1000
+"""How many parts one message may be split into (acceptance: a policy that returns a million envelopes is a fault)."""
 POLICY_REFUSED = Reply(code=554, enhanced="5.3.0", text="Message refused")
 
 PolicyT = TypeVar("PolicyT")
@@ -30,7 +32,7 @@ class FencedPolicy(Generic[PolicyT]):
     @classmethod
     def around(cls, policy: BoundPolicy[PolicyT], log: EventLog) -> FencedPolicy[PolicyT]:
         name = f"policies.{policy.instance}"
-        fence = Fence(instance=name, log=log, deadline_s=policy.deadline_s)
+        fence = Fence(instance=name, log=log, deadline_s=policy.deadline_s, breaker=policy.breaker)
         return cls(instance=policy.instance, apply=policy.apply, on_error=policy.on_error, fence=fence)
 
     def fault(self, what: str) -> ComponentFailure:
@@ -54,17 +56,12 @@ def call_policy(policy: FencedPolicy[QueuePolicy], envelope: Envelope) -> Sequen
         ComponentFailure: it failed, and `on_error` is ``"defer"``.
     """
     try:
-        results = policy.fence.call(policy.apply, envelope)
-        if not isinstance(results, list | tuple) or not results:
-            raise policy.fault(f"returned {type(results).__name__} where envelopes are wanted")
-        if not all(isinstance(result, Envelope) for result in results):
-            raise policy.fault("returned something that is not an Envelope")
+        return policy.fence.call(_parts, policy.apply, envelope)
     except (Rejection, Deferral):
         raise
     except MdaError as failure:
         policy.settled(failure)
         return None
-    return results
 
 
 def call_relay_policy(policy: FencedPolicy[RelayPolicy], envelope: Envelope, attempt: Attempt) -> Envelope:
@@ -75,14 +72,32 @@ def call_relay_policy(policy: FencedPolicy[RelayPolicy], envelope: Envelope, att
         ComponentFailure: it failed, and `on_error` is ``"defer"``.
     """
     try:
-        result = policy.fence.call(policy.apply, envelope, attempt)
-        if not isinstance(result, Envelope):
-            raise policy.fault(f"returned {type(result).__name__} where an Envelope is wanted")
-        if {rcpt.number for rcpt in result.recipients} != {rcpt.number for rcpt in envelope.recipients}:
-            raise policy.fault("changed which recipients are attempted")
+        return policy.fence.call(_for_attempt, policy.apply, envelope, attempt)
     except (Rejection, Deferral):
         raise
     except MdaError as failure:
         policy.settled(failure)
         return envelope
+
+
+# What follows runs behind the fence, so that a useless result counts as the fault that it is.
+
+
+def _parts(apply: QueuePolicy, envelope: Envelope) -> Sequence[Envelope]:
+    results: object = apply(envelope)
+    if not isinstance(results, list | tuple) or not results:
+        raise BrokenContract(f"returned {type(results).__name__} where envelopes are wanted")
+    if len(results) > MAX_PARTS:
+        raise BrokenContract(f"split a message into more than {MAX_PARTS} parts")
+    if not all(isinstance(result, Envelope) for result in results):
+        raise BrokenContract("returned something that is not an Envelope")
+    return results
+
+
+def _for_attempt(apply: RelayPolicy, envelope: Envelope, attempt: Attempt) -> Envelope:
+    result: object = apply(envelope, attempt)
+    if not isinstance(result, Envelope):
+        raise BrokenContract(f"returned {type(result).__name__} where an Envelope is wanted")
+    if {rcpt.number for rcpt in result.recipients} != {rcpt.number for rcpt in envelope.recipients}:
+        raise BrokenContract("changed which recipients are attempted")
     return result

@@ -14,6 +14,7 @@ from greenlet import GreenletExit
 
 from mdacore import events
 from mdacore.contracts import Claim, Health, NewMessage, QueuedMessage
+from mdacore.queue import storages
 from mdacore.queue.delivery import Delivery, Job
 from mdacore.queue.intake import Intake
 from mdacore.queue.routing import RouteTable
@@ -50,11 +51,17 @@ class Queue:
         self._log = wiring.log
         self._storage_fence = Fence(instance=f"storage of queues.{wiring.name}", log=wiring.log, passes_verdicts=False)
         fences = {
-            name: Fence(instance=f"relays.{name}", log=wiring.log, deadline_s=relay.deadline_s, passes_verdicts=False)
+            name: Fence(
+                instance=f"relays.{name}",
+                log=wiring.log,
+                deadline_s=relay.deadline_s,
+                passes_verdicts=False,
+                breaker=relay.breaker,
+            )
             for name, relay in wiring.relays.items()
         }
-        # `destination` does no I/O: it needs no timer
-        timeless = {name: attrs.evolve(fence, deadline_s=None) for name, fence in fences.items()}
+        # `destination` does no I/O: it needs no timer, and it is asked also while attempts are switched off
+        timeless = {name: attrs.evolve(fence, deadline_s=None, breaker=None) for name, fence in fences.items()}
         routes = RouteTable(wiring.routes, wiring.relays, timeless)
         self._intake = Intake(wiring, routes)
         self._delivery = Delivery(wiring, routes, fences, self._storage_fence)
@@ -68,7 +75,12 @@ class Queue:
         return self._storage.spool_path
 
     def refusal(self, size_bytes: int) -> Reply | None:
-        return self._storage.refusal(size_bytes) if self._is_accepting else NOT_RUNNING
+        if not self._is_accepting:
+            return NOT_RUNNING
+        try:
+            return self._storage_fence.call(storages.refusal, self._storage, size_bytes)
+        except MdaError:  # logged by the fence
+            return LOCAL_ERROR
 
     def accept(self, envelope: Envelope) -> Sequence[Reply]:
         reply = self._accepted(envelope) if self._is_accepting else NOT_RUNNING
@@ -104,7 +116,7 @@ class Queue:
 
     def _stored(self, envelope: Envelope, messages: Sequence[NewMessage]) -> Reply:
         try:
-            stored = self._storage.write(messages, queue=self._wiring.name)
+            stored = storages.write(self._storage, messages, self._wiring.name)
         except OutcomeUnknown as error:
             self._log.error(events.QUEUE_ACCEPT_UNKNOWN, error=str(error), exc_info=True)
             return LOCAL_ERROR
@@ -175,9 +187,8 @@ class Queue:
     def _claim_or_wait(self, full_lanes: Collection[str]) -> Sequence[Claim]:
         """What is due. If nothing is and no lane is full, wait first until the storage says that something may be."""
         limit = min(self._delivery.room, CLAIM_BATCH_MAX)
-        claims = self._storage.claim(self._wiring.name, limit, full_lanes=full_lanes)
-        if not all(isinstance(claim, Claim) for claim in claims):
-            raise TypeError(f"claim() gave {claims!r}")
+        claims = storages.claim(self._storage, self._wiring.name, limit, full_lanes)
+        storages.check_new(claims, self._delivery.in_hand)
         if not claims and not full_lanes:
             self._storage.wait(self._wiring.name, IDLE_WAIT_S)
         return claims

@@ -9,6 +9,7 @@ import attrs
 
 from mdacore.contracts import Clock, EventLog, QueuePolicy, QueueStorage, Relay, RelayPolicy
 from mdacore.queue.retry import RetrySchedule
+from mdacore.runtime import Breaker
 
 OnError = Literal["defer", "accept", "reject"]
 """What a policy's failure does to the message: 451 4.3.0, as if the policy were not there, or 554 5.3.0."""
@@ -18,22 +19,30 @@ PolicyT = TypeVar("PolicyT")
 
 @attrs.frozen(kw_only=True)
 class BoundPolicy(Generic[PolicyT]):
-    """One policy at one place of the chain. `instance` is its name in the configuration: ``"spam"``."""
+    """One policy at one place of the chain. `instance` is its name in the configuration: ``"spam"``.
+
+    Without a breaker it is called however often it fails.
+    """
 
     instance: str
     apply: PolicyT
     on_error: OnError = "defer"
     deadline_s: float = 60.0
+    breaker: Breaker | None = None
 
 
 @attrs.frozen(kw_only=True)
 class BoundRelay:
-    """One relay instance; `concurrency` is the number of attempts at once for each destination."""
+    """One relay instance; `concurrency` is the number of attempts at once for each destination.
+
+    The breaker is that of its attempts; while it is off, messages stay due and lose no attempt.
+    """
 
     instance: str
     relay: Relay
     concurrency: int = 20
     deadline_s: float = 600.0
+    breaker: Breaker | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -1,7 +1,26 @@
-"""What the core and its plugins run on: fences, greenlets, the clock and group commit. Needs gevent."""
+"""What the core and its plugins run on: fences, breakers, health, the watchdog, the clock, group commit.
 
+Needs gevent.
+"""
+
+from mdacore.runtime.breaker import Breaker, Circuit, CircuitState, SwitchedOff
 from mdacore.runtime.clock import SystemClock
-from mdacore.runtime.fence import Deadline, Fence
+from mdacore.runtime.fence import BrokenContract, Deadline, Fence
 from mdacore.runtime.group_commit import GroupCommit
+from mdacore.runtime.health import InstanceHealth, health_of
+from mdacore.runtime.watchdog import Watchdog
 
-__all__ = ["Deadline", "Fence", "GroupCommit", "SystemClock"]
+__all__ = [
+    "Breaker",
+    "BrokenContract",
+    "Circuit",
+    "CircuitState",
+    "Deadline",
+    "Fence",
+    "GroupCommit",
+    "InstanceHealth",
+    "SwitchedOff",
+    "SystemClock",
+    "Watchdog",
+    "health_of",
+]

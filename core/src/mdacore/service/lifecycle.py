@@ -1,6 +1,7 @@
 """Service: starts an assembly's components in order, drains them, and stops them in reverse.
 
-Order of start: edges bind their sockets, then storages, relays, policies, queues, and last the edges accept.
+Order of start: edges bind their sockets, then the process itself (pid file, privileges), then storages, relays,
+policies, queues, and last the edges accept.
 Invariant: whatever `start` raises, nothing that it began is left running, bound or locked.
 """
 
@@ -14,9 +15,11 @@ import gevent
 from gevent import monkey
 
 from mdacore import events
-from mdacore.contracts import Component, Edge, Health
+from mdacore.contracts import Component, Edge
 from mdacore.log import get_log
-from mdacore.runtime import Deadline
+from mdacore.runtime import Deadline, InstanceHealth, health_of
+from mdacore.service.process import parts_of_process
+from mdacore.service.vitals import process_health
 from mdacore.words import MdaError, StartError
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ class Service:
     """
 
     def __init__(self, assembly: Assembly) -> None:
+        self._process_parts = dict(parts_of_process(assembly))
+        self._assembly = assembly
         self._components = dict(assembly.components())
         self._edges: Mapping[str, Edge] = dict(assembly.edges)
         self._to_stop: list[tuple[str, Component]] = []
@@ -63,8 +68,8 @@ class Service:
                 step()
             except BaseException as error:
                 self.stop()
-                if not isinstance(error, Exception | gevent.Timeout):
-                    raise  # this greenlet is killed, or the process is told to end
+                if not isinstance(error, Exception | gevent.Timeout | SystemExit):
+                    raise  # this greenlet is killed, or a person ends the process
                 raise StartError(f"{name}: {_cause(error)}", component=name) from error
             self._to_stop = [*(part for part in self._to_stop if part[0] != name), (name, component)]
         addresses = {name: list(edge.addresses) for name, edge in self._edges.items()}
@@ -99,14 +104,16 @@ class Service:
         if was_running:
             self._log.info(events.SERVICE_STOPPED)
 
-    def health(self) -> Mapping[str, Health]:
-        """Each component's health by its name."""
-        return {name: component.health() for name, component in self._components.items()}
+    def health(self) -> Mapping[str, InstanceHealth]:
+        """How each instance is, by its name, and the process as ``"service"``. Neither blocks nor raises."""
+        own = {name: health_of(name, part, breakers={}, log=self._log) for name, part in self._process_parts.items()}
+        process = InstanceHealth(instance="service", own=process_health())
+        return {"service": process, **own, **self._assembly.health()}
 
     def _steps(self) -> Iterator[tuple[str, Step, Component]]:
         for name, edge in self._edges.items():
             yield name, edge.bind, edge
-        for name, component in self._components.items():
+        for name, component in [*self._process_parts.items(), *self._components.items()]:
             yield name, component.start, component
 
     def _drain(self, name: str, component: Component, grace_s: float) -> bool:

@@ -6,16 +6,20 @@ import gc
 import os
 import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import gevent
 from gevent.event import Event
 
 from mdacore import log
+from mdacore.runtime import Watchdog
 from mdacore.service.lifecycle import Service
 
 if TYPE_CHECKING:
     from mdacore.assembly import Assembly
+    from mdacore.assembly.config import ServiceKeys
 
 LOG_FLUSH_S = 0.2
 """How long a log line may wait in memory; warnings and errors do not."""
@@ -35,14 +39,14 @@ def serve(assembly: Assembly) -> int:
     _raise_descriptor_limit()
     flusher = gevent.spawn(_flush_often, sink)
     try:
-        _run(Service(assembly), settings.service.grace_s)
+        _run(Service(assembly), settings.service)
     finally:
         flusher.kill()
         sink.flush()
     return 0
 
 
-def _run(service: Service, grace_s: float) -> None:
+def _run(service: Service, keys: ServiceKeys) -> None:
     asked_to_stop, may_stop = Event(), Event()
 
     def on_signal() -> None:
@@ -52,15 +56,29 @@ def _run(service: Service, grace_s: float) -> None:
     try:
         service.start()
         _settle_heap()
-        asked_to_stop.wait()
-        drain = gevent.spawn(service.drain, grace_s)
-        drain.rawlink(lambda _: may_stop.set())
-        may_stop.wait()
-        drain.kill()
+        with _watched(keys.blocked_s):
+            asked_to_stop.wait()
+            drain = gevent.spawn(service.drain, keys.grace_s)
+            drain.rawlink(lambda _: may_stop.set())
+            may_stop.wait()
+            drain.kill()
     finally:
         service.stop()
         for watcher in watchers:
             watcher.cancel()
+
+
+@contextmanager
+def _watched(blocked_s: float) -> Iterator[None]:
+    """What blocks the hub is reported: from the end of the start on, since a start may block."""
+    watchdog = Watchdog(log.get_log(), blocked_s=blocked_s) if blocked_s else None
+    if watchdog is not None:
+        watchdog.start()
+    try:
+        yield
+    finally:
+        if watchdog is not None:
+            watchdog.stop()
 
 
 def _flush_often(sink: log.LogSink) -> None:

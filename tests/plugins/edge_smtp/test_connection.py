@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 
 import gevent
+from gevent import socket
 
 from mdacore_edge_smtp import SmtpConfig
 from mdacore_edge_smtp.connection import PIECE_SIZE_BYTES
@@ -31,6 +33,9 @@ class EagerSocket:
         self.sent += data
         return len(data)
 
+    def settimeout(self, seconds: float | None) -> None:
+        """It never waits."""
+
     def close(self) -> None:
         os.close(self._always_readable)
 
@@ -55,3 +60,23 @@ def test_a_client_that_never_makes_it_wait_does_not_have_the_hub_for_itself(make
     other.kill()
     assert turns >= 50
     assert b"354 " in sock.sent
+
+
+def test_replies_that_a_client_is_slow_to_read_reach_it_whole_and_in_order(make_context):
+    """The outbox sends what the socket takes; the rest is sent as the client makes room."""
+    client, server = socket.socketpair()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+    factory = ConnectionFactory(SmtpConfig(domains=("example.test",), max_recipients=2000), make_context())
+    rcpts = [b"RCPT TO:<r%d@%s>\r\n" % (n, b"example.test" if n % 3 else b"other.test") for n in range(60)]
+
+    serving = gevent.spawn(factory.new(server, ("192.0.2.7", 1)).run)
+    client.sendall(b"EHLO c\r\n" + (b"MAIL FROM:<>\r\n" + b"".join(rcpts) + b"RSET\r\n") * 20)
+    gevent.idle()
+    one_transaction = [b"250", *[b"250" if n % 3 else b"550" for n in range(60)], b"250"]
+    expected = [b"220", b"250", *one_transaction * 20]
+    with client, client.makefile("rb") as replies, gevent.Timeout(10):
+        finals = (line[:3] for line in replies if line[3:4] == b" ")
+        received = list(itertools.islice(finals, len(expected)))
+
+    serving.join(5)
+    assert expected == received

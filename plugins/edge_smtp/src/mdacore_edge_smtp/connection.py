@@ -1,7 +1,8 @@
 """Connection: carries octets between one socket and one protocol, and ends it in order, whoever wants it ended.
 
-Invariants: one greenlet reads and writes the socket; others only mark it and wake it (`end`, `end_if_overdue`), so that
-no exception strikes between two statements; a reply leaves before the connection waits for anything.
+Invariants: one greenlet reads the socket and says what is written; others only mark it and wake it (`end`,
+`end_if_overdue`), so that no exception strikes between two statements; a reply leaves before the event loop waits for
+anything.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from gevent import socket
 
 from mdacore import Clock, EventLog, Reply
 from mdacore_edge_smtp import events
+from mdacore_edge_smtp.outbox import Outbox
 from mdacore_edge_smtp.patience import Patience
 from mdacore_edge_smtp.protocol import CLOSED, NEED_DATA, QUIT, MessageEnded, ServerProtocol
 from mdacore_edge_smtp.session import SmtpSession
@@ -32,6 +34,10 @@ _CLIENT_LEFT = "client left"
 _ENDED_BY_CLIENT = frozenset((QUIT, _CLIENT_LEFT))
 
 TIMED_OUT = Reply(code=421, enhanced="4.4.2", text="Timeout, closing connection")
+
+
+class _RepliesLeft(Exception):
+    """Thrown into the greenlet that waits for its client: the client has not taken all that was sent."""
 
 
 class Doing(enum.Enum):
@@ -70,6 +76,7 @@ class Connection:
         session: SmtpSession,
         patience: Patience,
         slowness: Slowness,
+        outbox: Outbox,
         clock: Clock,
         log: EventLog,
     ) -> None:
@@ -78,12 +85,15 @@ class Connection:
         self._session = session
         self._patience = patience
         self._slowness = slowness
+        self._outbox = outbox
         self._clock = clock
         self._log = log
         self._doing = Doing.WORKING
         self._ending: Ending | None = None
         self._error_count = 0
         self._taken_bytes = 0
+        self._unsent = b""
+        self._is_in_flow = False
 
     # --- for others
 
@@ -110,6 +120,17 @@ class Connection:
         if self._doing is not Doing.WORKING and now > self._patience.deadline_at:
             self.end(TIMED_OUT, reason="timeout", is_forced=True)
 
+    def send_now(self, octets: bytes) -> None:
+        """For the outbox: send what the socket takes; the rest, and any error, is the greenlet's."""
+        try:
+            sent_bytes = self._sock.send(octets)
+        except OSError:
+            sent_bytes = 0
+        if sent_bytes < len(octets):
+            self._unsent = octets[sent_bytes:]
+            if self._doing is Doing.RECEIVING:
+                self._hub.cancel_wait(self._readable, _RepliesLeft())
+
     # --- for its greenlet
 
     def run(self) -> None:
@@ -119,7 +140,9 @@ class Connection:
         """
         started_at = self._clock.monotonic()
         self._log.debug(events.EDGE_SESSION_OPENED, ip=self._session.client.ip)
-        self._readable = gevent.get_hub().loop.io(self._sock.fileno(), _READ)
+        self._sock.settimeout(0)  # it never waits by itself: the connection knows what for
+        self._hub = gevent.get_hub()
+        self._readable = self._hub.loop.io(self._sock.fileno(), _READ)
         try:
             self._converse()
         except OSError as error:
@@ -128,6 +151,7 @@ class Connection:
         finally:
             self._protocol.close(reason="interrupted")
             self._session.close()
+            self._outbox.empty()
             self._readable.close()
             self._sock.close()
             self._log.info(
@@ -148,10 +172,11 @@ class Connection:
             event = protocol.next_event()
             if event is NEED_DATA:
                 self._flush()
-                if not self._is_to_end:
-                    self._receive()
+                self._receive()
             elif event is CLOSED:
                 self._flush()
+                self._outbox.empty()
+                self._send_rest()
                 self._linger()
                 return
             else:
@@ -165,48 +190,75 @@ class Connection:
         return ending is not None and (ending.is_forced or not self._protocol.is_message_open)
 
     def _receive(self) -> None:
-        self._doing = Doing.RECEIVING
-        try:
-            if not self._protocol.is_message_open:
-                # It is the client's turn and nothing is there yet: to find that out with `recv` costs an exception.
-                socket.wait(self._readable)
-            data = self._sock.recv(PIECE_SIZE_BYTES)
-        except OSError:
-            if not self._is_to_end:
-                raise
-            data = b""
-        self._doing = Doing.WORKING
+        """Wait for what the client sends next, and take it. Returns at once where the connection is to end."""
+        data: bytes | None = None
+        while data is None and not self._is_to_end:
+            self._send_rest()
+            self._doing = Doing.RECEIVING
+            try:
+                data = self._recv()
+            except _RepliesLeft:
+                pass
+            except OSError:
+                if not self._is_to_end:
+                    raise
+            self._doing = Doing.WORKING
         if data:
             self._take(data)
-        elif not self._is_to_end:
+        elif data is not None and not self._is_to_end:
             self._protocol.close(reason=_CLIENT_LEFT)
             self._note_unconfirmed()
+
+    def _recv(self) -> bytes | None:
+        """The next octets, ``b""`` at their end; None = none have come yet."""
+        if not self._is_in_flow:  # nothing is there yet, and to find that out by `recv` costs an exception
+            self._hub.wait(self._readable)
+        try:
+            data = self._sock.recv(PIECE_SIZE_BYTES)
+        except BlockingIOError:
+            self._is_in_flow = False
+            return None
+        self._is_in_flow = self._protocol.is_message_open
+        return data
 
     def _take(self, data: bytes) -> None:
         self._session.accepted_reply = None
         if self._protocol.is_message_open:
             self._patience.note_message_grown(len(data), self._clock.monotonic())
         self._protocol.receive(data)
-        # `recv` and `send` do not yield while the client keeps up, and a fast one would have the hub for itself.
+        # `recv` does not yield while the client keeps up, and a fast one would have the hub for itself.
         self._taken_bytes += len(data)
         if self._taken_bytes >= PIECE_SIZE_BYTES:
             self._taken_bytes = 0
             gevent.sleep(0)
 
     def _flush(self) -> None:
+        """Let the replies go. Blocks only while the client has not taken earlier ones."""
         octets = self._protocol.data_to_send()
         if not octets:
             return
         if self._protocol.error_count != self._error_count:
             self._hold_back()
-        now = self._clock.monotonic()
-        self._patience.expect_acceptance(now)
+        self._send_rest()
+        self._outbox.post(self, octets)
+        self._is_in_flow = False
+        self._expect_client()
+
+    def _send_rest(self) -> None:
+        """Wait until the client has taken what the outbox could not send. Raises OSError: it never will."""
+        if not self._unsent:
+            return
+        self._patience.expect_acceptance(self._clock.monotonic())
         self._doing = Doing.SENDING
-        # `sendall` asks the kernel for the buffer's size each time; replies nearly always fit.
-        sent_bytes = self._sock.send(octets)
-        if sent_bytes < len(octets):
-            self._sock.sendall(octets[sent_bytes:])
+        rest, self._unsent = self._unsent, b""
+        self._sock.settimeout(None)
+        self._sock.sendall(rest)
+        self._sock.settimeout(0)
         self._doing = Doing.WORKING
+        self._expect_client()
+
+    def _expect_client(self) -> None:
+        now = self._clock.monotonic()
         if self._protocol.is_message_open:
             self._patience.expect_message(now)
         else:
@@ -223,6 +275,7 @@ class Connection:
             return
         self._patience.expect_close(self._clock.monotonic(), LINGER_S)
         self._doing = Doing.RECEIVING
+        self._sock.settimeout(None)
         left_bytes = PIECE_SIZE_BYTES
         with contextlib.suppress(OSError):  # whatever goes wrong now, it is over
             self._sock.shutdown(socket.SHUT_WR)

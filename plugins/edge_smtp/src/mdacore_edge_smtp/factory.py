@@ -9,6 +9,7 @@ from gevent import socket
 from mdacore import Client, EdgeContext
 from mdacore_edge_smtp.config import SmtpConfig
 from mdacore_edge_smtp.connection import Connection, Slowness
+from mdacore_edge_smtp.outbox import Outbox
 from mdacore_edge_smtp.patience import Patience, Timeouts
 from mdacore_edge_smtp.protocol import SMTP_EXTENSIONS, Limits, ServerProtocol, offer
 from mdacore_edge_smtp.session import SmtpSession
@@ -26,6 +27,7 @@ class ConnectionFactory:
         self._limits = _limits(config)
         self._offered = offer(SMTP_EXTENSIONS, max_message_size_bytes=config.max_message_size_bytes)
         self._wiring = wiring(config, context)
+        self._outbox = Outbox()
         self._slowness = Slowness(after_errors=config.max_errors // 2, delay_s=config.error_delay_s)
         self.timeouts = _timeouts(config)
 
@@ -39,6 +41,7 @@ class ConnectionFactory:
             session=SmtpSession(self._wiring, protocol, client),
             patience=Patience(self.timeouts, self._context.clock.monotonic()),
             slowness=self._slowness,
+            outbox=self._outbox,
             clock=self._context.clock,
             log=self._context.log,
         )

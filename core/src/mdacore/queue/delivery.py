@@ -7,7 +7,7 @@ process dies, unsettled: the storage then gives it out again.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 import gevent
@@ -24,7 +24,7 @@ from mdacore.queue.policies import FencedPolicy, call_relay_policy
 from mdacore.queue.relays import call_relay
 from mdacore.queue.routing import RouteTable, relay_of
 from mdacore.queue.wiring import QueueWiring
-from mdacore.runtime import Fence
+from mdacore.runtime import Fence, Workers
 from mdacore.words import (
     LOCAL_ERROR,
     ClaimLost,
@@ -70,8 +70,8 @@ class Delivery:
         self._relay_policies = [FencedPolicy.around(policy, wiring.log) for policy in wiring.relay_policies]
         self._lanes: dict[str, Lane[Job]] = {}
         self._off_lanes: set[str] = set()
-        self._attempts: set[gevent.Greenlet[..., None]] = set()
-        self._running: set[gevent.Greenlet[..., None]] = set()
+        self._attempts = Workers()
+        self._returns = Workers()
         self._is_stopping = False
         self.in_hand: set[tuple[QueueId, int]] = set()
         self._promised = 0
@@ -128,17 +128,25 @@ class Delivery:
         """Give back what waits, let running attempts finish; True if all did within `grace_s`."""
         self._is_stopping = True
         self._empty_lanes()
-        gevent.joinall(list(self._running), timeout=grace_s)
-        return not self._running
+        return self._join(grace_s)
 
     def stop(self) -> None:
         """Cut running attempts short; their recipients are deferred."""
         self._is_stopping = True
         self._empty_lanes()
-        gevent.sleep(0)  # what was spawned and has not begun must begin, to see that it is over
-        for greenlets in (self._attempts, self._running):  # then what could not be recorded or given back since
-            gevent.killall(list(greenlets), block=False)
-            gevent.joinall(list(self._running), timeout=STOP_WAIT_S)
+        gevent.sleep(0)  # what was given to a worker and has not begun must begin, to see that it is over
+        self._attempts.kill()
+        self._join(STOP_WAIT_S)
+        for workers in (self._attempts, self._returns):  # what could not be recorded or given back since
+            workers.kill()
+        self._join(STOP_WAIT_S)
+        for workers in (self._attempts, self._returns):
+            workers.close()
+
+    def _join(self, timeout_s: float) -> bool:
+        ends_at = self._wiring.clock.monotonic() + timeout_s
+        are_over = self._attempts.join(timeout_s)
+        return self._returns.join(max(0.0, ends_at - self._wiring.clock.monotonic())) and are_over
 
     def _has_room(self, lane: Lane[Job]) -> bool:
         """Claims may wait for a place in their lane while there are plenty; else each lane has what it uses at once."""
@@ -169,23 +177,13 @@ class Delivery:
 
     def _empty(self, name: str, lane: Lane[Job]) -> None:
         while lane.ready:
-            self._spawn(self._give_back, lane.ready.popleft().claim)
+            self._returns.run(self._give_back, lane.ready.popleft().claim)
         self._forget_if_idle(name, lane)
-
-    def _spawn(self, function: Callable[..., None], *args: object) -> gevent.Greenlet[..., None]:
-        greenlet = gevent.spawn(function, *args)
-        self._running.add(greenlet)
-        greenlet.rawlink(self._ended)
-        return greenlet
-
-    def _ended(self, greenlet: gevent.Greenlet[..., None]) -> None:
-        self._running.discard(greenlet)
-        self._attempts.discard(greenlet)
 
     def _fill(self, lane: Lane[Job]) -> None:
         while lane.ready and lane.running < lane.places and not self._is_stopping:
             lane.running += 1
-            self._attempts.add(self._spawn(self._process, lane, lane.ready.popleft()))
+            self._attempts.run(self._process, lane, lane.ready.popleft())
         if lane.ready and not lane.places:
             self._empty(lane.ready[0].claim.lane, lane)
 

@@ -1,4 +1,4 @@
-"""What the core and its plugins run on: fences, breakers, health, the watchdog, the clock, group commit.
+"""What the core and its plugins run on: fences, breakers, health, watchdog, workers, clock and group commit.
 
 Needs gevent.
 """
@@ -9,6 +9,7 @@ from mdacore.runtime.fence import BrokenContract, Deadline, Fence
 from mdacore.runtime.group_commit import GroupCommit
 from mdacore.runtime.health import InstanceHealth, health_of
 from mdacore.runtime.watchdog import Watchdog
+from mdacore.runtime.workers import Workers
 
 __all__ = [
     "Breaker",
@@ -22,5 +23,6 @@ __all__ = [
     "SwitchedOff",
     "SystemClock",
     "Watchdog",
+    "Workers",
     "health_of",
 ]

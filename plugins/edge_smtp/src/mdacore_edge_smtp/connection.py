@@ -176,7 +176,8 @@ class Connection:
             elif event is CLOSED:
                 self._flush()
                 self._outbox.empty()
-                self._send_rest()
+                if self._unsent:
+                    self._send_rest()
                 self._linger()
                 return
             else:
@@ -192,8 +193,9 @@ class Connection:
     def _receive(self) -> None:
         """Wait for what the client sends next, and take it. Returns at once where the connection is to end."""
         data: bytes | None = None
-        while data is None and not self._is_to_end:
-            self._send_rest()
+        while data is None and (self._ending is None or not self._is_to_end):
+            if self._unsent:
+                self._send_rest()
             self._doing = Doing.RECEIVING
             try:
                 data = self._recv()
@@ -239,15 +241,14 @@ class Connection:
             return
         if self._protocol.error_count != self._error_count:
             self._hold_back()
-        self._send_rest()
+        if self._unsent:
+            self._send_rest()
         self._outbox.post(self, octets)
         self._is_in_flow = False
         self._expect_client()
 
     def _send_rest(self) -> None:
         """Wait until the client has taken what the outbox could not send. Raises OSError: it never will."""
-        if not self._unsent:
-            return
         self._patience.expect_acceptance(self._clock.monotonic())
         self._doing = Doing.SENDING
         rest, self._unsent = self._unsent, b""

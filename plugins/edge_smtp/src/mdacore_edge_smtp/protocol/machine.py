@@ -29,6 +29,7 @@ class ServerProtocol:
     waits, and calls `receive`; at CLOSED it sends what is left and closes. The first event is `Connected`.
 
     Attributes:
+        is_message_open: a message is on its way, or has arrived and is not answered.
         end_reason: why it is closed, for the log; ``""`` before.
     """
 
@@ -44,12 +45,8 @@ class ServerProtocol:
         self._is_announced = False
         self._rcpt_count = self._overshoot_count = 0
         self._strikes = Strikes(limits)
+        self.is_message_open = False
         self.end_reason = ""
-
-    @property
-    def is_message_open(self) -> bool:
-        """A message is on its way, or has arrived and is not answered."""
-        return self._reader is not None
 
     @property
     def error_count(self) -> int:
@@ -106,6 +103,7 @@ class ServerProtocol:
             self._send(reply)
         self._state = states.CLOSED
         self._reader = None
+        self.is_message_open = False
         self._unanswered = None
         self._is_announced = True
         self._input.take()
@@ -119,23 +117,20 @@ class ServerProtocol:
     # --- commands
 
     def _next_of_commands(self) -> events.Question | events.Pause | None:
+        line: bytes | None = b""
         try:
             line = self._input.next_line()
+            if line is None:
+                return events.NEED_DATA
+            return self._obey(interpret(line, self._state.refuses, self._granted))
+        except Refused as refused:
+            if line and line[:4].upper() == b"RCPT":
+                self._note_refused_rcpt()
+            self._refuse(refused.reply)
         except BareLineFeed:
             self._refuse(replies.BARE_LF)
         except LineTooLong:
             self.close(replies.LINE_TOO_LONG, reason="line too long")
-        else:
-            return events.NEED_DATA if line is None else self._next_of_line(line)
-        return None
-
-    def _next_of_line(self, line: bytes) -> events.Question | None:
-        try:
-            return self._obey(interpret(line, self._state.refuses, self._granted))
-        except Refused as refused:
-            if line[:4].upper() == b"RCPT":
-                self._note_refused_rcpt()
-            self._refuse(refused.reply)
         return None
 
     def _obey(self, meaning: Meaning) -> events.Question | None:
@@ -152,7 +147,8 @@ class ServerProtocol:
             case Farewell(reply, reason):
                 self.close(reply, reason=reason)
             case _:
-                return self._ask(meaning)
+                self._unanswered = meaning
+                return meaning
         return None
 
     def _refuse_rcpt_over_limit(self) -> None:
@@ -219,6 +215,7 @@ class ServerProtocol:
                 self._state = states.MAIL
             case events.DataCommand():
                 self._reader = DataReader(self._limits.max_message_size_bytes)
+                self.is_message_open = True
             case events.MessageEnded():
                 self._end_message()
                 self._strikes.forgive()
@@ -230,7 +227,7 @@ class ServerProtocol:
             case events.Connected():
                 self._output.append(replies.encode_lines(reply.code, "", reply.text.split("\n")))
                 return
-        self._send(reply)
+        self._output.append(replies.encode(reply))
 
     def _fail(self, question: events.Question, reply: Reply) -> None:
         if isinstance(question, RcptCommand):
@@ -248,6 +245,7 @@ class ServerProtocol:
 
     def _end_transaction(self) -> None:
         self._reader = None
+        self.is_message_open = False
         self._rcpt_count = self._overshoot_count = 0
         self._state = self._outside_transaction
 

@@ -36,7 +36,8 @@ _bound: ContextVar[Mapping[str, object]] = ContextVar("mdacore_log_bound", defau
 def get_log(instance: str = "") -> EventLog:
     """A log with ``instance`` bound. Nothing is configured by it; asked for after `configure`, it is quicker."""
     logger = structlog.get_logger(instance=instance) if instance else structlog.get_logger()
-    return cast(EventLog, logger.bind() if structlog.is_configured() else logger)
+    is_settled = structlog.is_configured() and structlog.get_config()["cache_logger_on_first_use"]
+    return cast(EventLog, logger.bind() if is_settled else logger)
 
 
 def bind(**fields: object) -> None:

@@ -19,6 +19,7 @@ QUEUE_DISCARDED = "queue.discarded"
 QUEUE_HELD = "queue.held"
 QUEUE_READ_FAILED = "queue.read_failed"
 QUEUE_REFUSED = "queue.refused"
+QUEUE_RENEW_FAILED = "queue.renew_failed"
 QUEUE_SETTLE_FAILED = "queue.settle_failed"
 
 SERVICE_BLOCKED = "service.blocked"

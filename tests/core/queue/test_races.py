@@ -244,7 +244,7 @@ class TestLanes:
         for number in range(50):
             bench.queue.accept(make_envelope(f"a@domain{number}.test"))
 
-        assert 1 == len(bench.queue._delivery._lanes)
+        assert 1 == bench.queue.health().facts["lanes"]
 
 
 class TestFaults:

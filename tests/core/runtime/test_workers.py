@@ -27,7 +27,7 @@ class TestRun:
         done = []
 
         for number in range(3):
-            workers.run(lambda n, *, word: done.append((n, word, gevent.getcurrent())), number, word="w")
+            workers.run(lambda n, word: done.append((n, word, gevent.getcurrent())), number, "w")
         assert [] == done
         workers.join(5)
 

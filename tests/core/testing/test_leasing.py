@@ -189,7 +189,6 @@ class TestNodes:
         assert [] == list(storage.node().renew([]))
 
 
-@pytest.mark.xfail(strict=True, reason="the queue does not renew its claims yet")
 def test_a_queue_keeps_what_it_attempts_for_longer_than_a_lease():
     """An attempt of two minutes under leases of one: nobody, this queue included, attempts the message meanwhile."""
     clock, done = ManualClock(), Event()

@@ -192,6 +192,10 @@ class QueueStorage(Component, Protocol):
     def spool_path(self) -> Path | None:
         """Where edges put large bodies, on the same file system; exists from `start` to `stop`. None: no such place."""
 
+    @property
+    def renew_every_s(self) -> float | None:
+        """How often claims have to be renewed; None where they last as long as the process does."""
+
     def start_reading(self) -> None:
         """Instead of `start`, for reading beside whoever owns the store: takes no lock, creates and changes nothing.
 

@@ -5,11 +5,12 @@ Invariant: each recipient that was open is afterwards either closed or deferred,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 
 from mdacore.contracts import Closing, Outcome
+from mdacore.queue.notices import suppressed
 from mdacore.words import Envelope, Recipient, Reply, printable
 
 UNANSWERED = Reply(code=451, enhanced="4.3.0", text="Delivery was attempted without a result")
@@ -20,34 +21,34 @@ class Conclusion:
     """What one attempt comes to.
 
     Attributes:
-        closed: delivered or failed for good, by recipient number; the notice of a bounce is decided elsewhere.
+        closed: delivered or failed for good, by recipient number; a bounce says what becomes of its notice.
         deferred: still open, by recipient number.
+        to_report: the bounces that a notice has to speak of.
     """
 
     closed: Mapping[int, Closing]
     deferred: Mapping[int, Reply]
-
-    @property
-    def bounced(self) -> dict[int, Closing]:
-        """Those that failed for good."""
-        return {number: end for number, end in self.closed.items() if end.outcome is Outcome.BOUNCED}
+    to_report: Sequence[tuple[Recipient, Closing]]
 
 
 def conclude(envelope: Envelope, replies: Mapping[int, Reply], *, is_expired: bool) -> Conclusion:
     """2yz closes as delivered, 5yz as bounced; 4yz defers, or bounces once the message's lifetime is over."""
     closed: dict[int, Closing] = {}
     deferred: dict[int, Reply] = {}
+    to_report: list[tuple[Recipient, Closing]] = []
     for recipient in envelope.recipients:
-        reply = replies[recipient.number]
-        if reply.is_success:
-            closed[recipient.number] = Closing(outcome=Outcome.DELIVERED, reply=reply)
-        elif reply.is_permanent:
-            closed[recipient.number] = Closing(outcome=Outcome.BOUNCED, reply=reply)
-        elif is_expired:
-            closed[recipient.number] = Closing(outcome=Outcome.BOUNCED, reply=expired(reply))
+        number, reply = recipient.number, replies[recipient.number]
+        if reply.code < 300:
+            closed[number] = Closing(outcome=Outcome.DELIVERED, reply=reply)
+        elif reply.code < 500 and not is_expired:
+            deferred[number] = reply
         else:
-            deferred[recipient.number] = reply
-    return Conclusion(closed=closed, deferred=deferred)
+            why_not = suppressed(envelope, recipient)
+            last = reply if reply.is_permanent else expired(reply)
+            closing = closed[number] = Closing(outcome=Outcome.BOUNCED, reply=last, notice=why_not or "sent")
+            if not why_not:
+                to_report.append((recipient, closing))
+    return Conclusion(closed=closed, deferred=deferred, to_report=to_report)
 
 
 def complete(envelope: Envelope, replies: object) -> tuple[dict[int, Reply], list[Recipient]]:
@@ -57,7 +58,7 @@ def complete(envelope: Envelope, replies: object) -> tuple[dict[int, Reply], lis
     unanswered: list[Recipient] = []
     for recipient in envelope.recipients:
         reply = given.get(recipient.number)
-        if isinstance(reply, Reply) and (reply.is_success or reply.is_transient or reply.is_permanent):
+        if isinstance(reply, Reply) and not 300 <= reply.code < 400:
             usable[recipient.number] = reply
         else:
             usable[recipient.number] = UNANSWERED

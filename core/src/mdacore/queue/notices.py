@@ -6,7 +6,7 @@ Pure. A notice has the null sender, so that it is never answered by another one 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -119,20 +119,3 @@ class FailureNotice:
 def _plain(text: str) -> str:
     """Printable ASCII on one line, cut."""
     return printable(text, MAX_VALUE_CHARS).encode("ascii", "backslashreplace").decode("ascii")[:MAX_VALUE_CHARS]
-
-
-def notices_by_number(
-    original: Envelope, bounced: Mapping[int, Closing]
-) -> tuple[dict[int, Closing], list[tuple[Recipient, Closing]]]:
-    """Each bounce with its `notice` decided, and those recipients that a notice has to speak of."""
-    decided: dict[int, Closing] = {}
-    failed: list[tuple[Recipient, Closing]] = []
-    for recipient in original.recipients:
-        if recipient.number not in bounced:
-            continue
-        why_not = suppressed(original, recipient)
-        closing = attrs.evolve(bounced[recipient.number], notice=why_not or "sent")
-        decided[recipient.number] = closing
-        if not why_not:
-            failed.append((recipient, closing))
-    return decided, failed

@@ -15,8 +15,10 @@ from greenlet import GreenletExit
 from mdacore import events
 from mdacore.contracts import Claim, Health, NewMessage, QueuedMessage
 from mdacore.queue import storages
-from mdacore.queue.delivery import Delivery, Job
+from mdacore.queue.delivery import Delivery
 from mdacore.queue.intake import Intake
+from mdacore.queue.lanes import Job
+from mdacore.queue.renewal import Renewal
 from mdacore.queue.routing import RouteTable
 from mdacore.queue.wiring import QueueWiring
 from mdacore.runtime import Fence
@@ -65,7 +67,10 @@ class Queue:
         routes = RouteTable(wiring.routes, wiring.relays, timeless)
         self._intake = Intake(wiring, routes)
         self._delivery = Delivery(wiring, routes, fences, self._storage_fence)
+        self._lanes = self._delivery.lanes
+        self._renewal = Renewal(wiring, self._delivery, self._storage_fence)
         self._claimer: gevent.Greenlet[..., None] | None = None
+        self._renewer: gevent.Greenlet[..., None] | None = None
         self._is_accepting = False
 
     # Handoff
@@ -91,6 +96,8 @@ class Queue:
     def start(self) -> None:
         self._is_accepting = True
         self._claimer = gevent.spawn(self._claim_loop)
+        if (every_s := self._storage.renew_every_s) is not None:
+            self._renewer = gevent.spawn(self._renewal.run, every_s)
 
     def drain(self, grace_s: float) -> bool:
         self._stop_claiming()
@@ -100,16 +107,19 @@ class Queue:
         self._is_accepting = False
         self._stop_claiming()
         self._delivery.stop()
+        if self._renewer is not None:
+            self._renewer.kill()
 
     def health(self) -> Health:
-        return Health(facts={"unsettled": self._delivery.unsettled, "full_lanes": sorted(self._delivery.full_lanes)})
+        lanes = self._lanes
+        return Health(facts={"unsettled": len(lanes.in_hand), "lanes": len(lanes), "full_lanes": sorted(lanes.full)})
 
     def _accepted(self, envelope: Envelope) -> Reply:
         try:
             parts = self._intake.parts(envelope)
             if not parts:
                 return DISCARDED
-            messages = self._intake.messages(parts, due_at=self._wiring.clock.now(), promise=self._delivery.promise)
+            messages = self._intake.messages(parts, due_at=self._wiring.clock.now(), promise=self._lanes.promise)
         except MdaError as refusal:
             return self._refused(envelope, refusal)
         return self._stored(envelope, messages)
@@ -166,13 +176,13 @@ class Queue:
         return reply
 
     def _claim_loop(self) -> None:
-        delivery = self._delivery
+        delivery, lanes = self._delivery, self._lanes
         while True:
             delivery.room_changed.clear()
-            if delivery.room <= 0:
+            if lanes.room <= 0:
                 delivery.room_changed.wait()
                 continue
-            full_lanes = delivery.full_lanes
+            full_lanes = lanes.full
             try:
                 claims = self._storage_fence.call(self._claim_or_wait, full_lanes)
             except MdaError as error:
@@ -186,9 +196,9 @@ class Queue:
 
     def _claim_or_wait(self, full_lanes: Collection[str]) -> Sequence[Claim]:
         """What is due. If nothing is and no lane is full, wait first until the storage says that something may be."""
-        limit = min(self._delivery.room, CLAIM_BATCH_MAX)
+        limit = min(self._lanes.room, CLAIM_BATCH_MAX)
         claims = storages.claim(self._storage, self._wiring.name, limit, full_lanes)
-        storages.check_new(claims, self._delivery.in_hand)
+        storages.check_new(claims, self._lanes.in_hand)
         if not claims and not full_lanes:
             self._storage.wait(self._wiring.name, IDLE_WAIT_S)
         return claims

@@ -55,6 +55,14 @@ def claim(storage: QueueStorage, queue: str, limit: int, full_lanes: Collection[
     return given
 
 
+def renew(storage: QueueStorage, claims: Sequence[Claim]) -> Collection[tuple[QueueId, int]]:
+    """Keep these claims; gives those that were kept."""
+    given: object = storage.renew(claims)
+    if not isinstance(given, list | tuple) or not all(isinstance(one, Claim) for one in given):
+        raise BrokenContract(f"renew() of {len(claims)} claims gave {_shown(given)}")
+    return {(one.queue_id, one.epoch) for one in given}
+
+
 def check_new(claims: Sequence[Claim], in_hand: Collection[tuple[QueueId, int]]) -> None:
     """None of them is one that this queue already has; a message that it has lost may come back with a later epoch."""
     for one in claims:

@@ -9,7 +9,7 @@ its log.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import TypeVarTuple
 
 import gevent
 from gevent.event import Event
@@ -18,7 +18,7 @@ from greenlet import GreenletExit
 
 from mdacore import log
 
-P = ParamSpec("P")
+Args = TypeVarTuple("Args")
 
 IDLE_MAX = 64
 """How many greenlets at rest are kept."""
@@ -33,15 +33,15 @@ class Workers:
         self._none_busy = Event()
         self._is_closed = False
 
-    def run(self, function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    def run(self, function: Callable[[*Args], None], *args: *Args) -> None:
         """Begin this soon, in another greenlet. Never blocks."""
         if self._idle:
             worker = self._idle.pop()
-            worker.task = lambda: function(*args, **kwargs)
+            worker.task = function, args
             gevent.get_hub().loop.run_callback(worker.waiter.switch, None)
         else:
             worker = _Worker()
-            worker.task = lambda: function(*args, **kwargs)
+            worker.task = function, args
             worker.greenlet = gevent.spawn(self._work, worker)
         self._busy.add(worker)
 
@@ -52,9 +52,9 @@ class Workers:
             self._none_busy.wait(timeout_s)
         return not self._busy
 
-    def kill(self) -> None:
-        """Interrupt what is being done, by GreenletExit. Does not wait."""
-        gevent.killall([worker.greenlet for worker in self._busy], block=False)
+    def kill(self, is_meant: Callable[..., bool] = lambda *_: True) -> None:
+        """Interrupt, by GreenletExit, what is being done with arguments that are meant. Does not wait."""
+        gevent.killall([worker.greenlet for worker in self._busy if is_meant(*worker.args)], block=False)
 
     def close(self) -> None:
         """End the greenlets at rest, and every other once it has done its work."""
@@ -63,9 +63,9 @@ class Workers:
 
     def _work(self, worker: _Worker) -> None:
         while worker.task is not None:
-            task, worker.task = worker.task, None
+            (function, worker.args), worker.task = worker.task, None
             try:
-                task()
+                function(*worker.args)
             finally:
                 self._busy.discard(worker)
                 if not self._busy:
@@ -89,8 +89,9 @@ class Workers:
 class _Worker:
     """One greenlet, and what it is to do next."""
 
-    __slots__ = ("greenlet", "task", "waiter")
+    __slots__ = ("args", "greenlet", "task", "waiter")
 
     greenlet: gevent.Greenlet[..., None]
-    task: Callable[[], None] | None
     waiter: Waiter[None]
+    task: tuple[Callable[..., None], tuple[object, ...]] | None
+    args: tuple[object, ...]

@@ -26,6 +26,10 @@ class LeasingStorage(MemoryStorage):
         super().__init__(clock, memory)
         self._lease_s = lease_s
 
+    @property
+    def renew_every_s(self) -> float | None:
+        return self._lease_s / 4
+
     def node(self) -> LeasingStorage:
         """Another node's handle onto the same memory, not started."""
         return LeasingStorage(self._clock, lease_s=self._lease_s, memory=self._memory)

@@ -78,6 +78,10 @@ class MemoryStorage:
 
     def start(self) -> None: ...
 
+    @property
+    def renew_every_s(self) -> float | None:
+        return None
+
     def start_reading(self) -> None: ...
 
     def drain(self, grace_s: float) -> bool:  # noqa: ARG002 - the contract's signature

@@ -92,9 +92,10 @@ class Reader:
         rows = self._query(sql.MESSAGE, {"id": number})
         if not rows:
             return None
-        must_bounce, envelope, progress, *body = rows[0]
+        found, must_bounce, envelope, progress, *body = rows[0]
         stored = _stored(decode_envelope(envelope, self._body(*body)), decode_progress(progress))
-        return attrs.evolve(stored, queued=attrs.evolve(stored.queued, must_bounce=True)) if must_bounce else stored
+        queued = attrs.evolve(stored.queued, queue_id=self.ids.encode(found), must_bounce=bool(must_bounce))
+        return attrs.evolve(stored, queued=queued)
 
     def page(self, query: Query, after: int) -> tuple[list[QueueEntry], int | None]:
         """What fits of the next messages after this number, and the number to go on from; None = that was all.

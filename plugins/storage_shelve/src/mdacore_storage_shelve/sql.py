@@ -121,7 +121,7 @@ _ENTRY: Final = "id, queue, lane, due_at, state, held, attempts, body_size, enve
 PAGE: Final = f"SELECT {_ENTRY} FROM message WHERE id > :after ORDER BY id LIMIT :limit"
 NAMED: Final = f"SELECT {_ENTRY} FROM message WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id"
 MESSAGE: Final = """
-SELECT must_bounce, envelope, progress, message.body, body_is_file, body_size, body.crc, body.data
+SELECT message.id, must_bounce, envelope, progress, message.body, body_is_file, body_size, body.crc, body.data
 FROM message LEFT JOIN body ON body.id = message.body AND NOT body_is_file WHERE message.id = :id"""
 USES_OF_BODY: Final = """
 SELECT EXISTS (SELECT 1 FROM message WHERE id = :body)

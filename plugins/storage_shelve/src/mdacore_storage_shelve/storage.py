@@ -59,6 +59,10 @@ class ShelveStorage:
     def spool_path(self) -> Path | None:
         return self._spool_path
 
+    @property
+    def renew_every_s(self) -> float | None:
+        return None  # nobody else has the store
+
     # Component
 
     def start(self) -> None:

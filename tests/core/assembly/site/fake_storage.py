@@ -22,6 +22,7 @@ class Storage(Inert):
 
     durability = "Nothing survives anything."
     spool_path = None
+    renew_every_s = None
 
     def start_reading(self):
         if not self._path.exists():

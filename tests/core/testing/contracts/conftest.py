@@ -35,12 +35,17 @@ def rules_of(suite: type) -> set[str]:
     return {name for name in dir(suite) if name.startswith("test_")}
 
 
+def is_suite(value: object) -> bool:
+    """A class of this folder's modules; in the process that runs everything pytest collects none of them."""
+    return isinstance(value, type) and value.__name__.endswith("Suite") and isinstance(vars(value).get("broken"), dict)
+
+
 def suites_in(module: Any) -> list[Any]:
-    return [value for name, value in vars(module).items() if name.endswith("Suite") and hasattr(value, "broken")]
+    return [value for value in vars(module).values() if is_suite(value)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if hasattr(metafunc.cls, "broken"):  # in the process apart: a test of a suite
+    if is_suite(metafunc.cls):  # in the process apart: a test of a suite
         suite, rule = metafunc.cls, metafunc.function.__name__
         subjects = {"sound": suite.sound} | ({"broken": suite.broken[rule]} if rule in suite.broken else {})
         metafunc.parametrize("subject", subjects.values(), ids=subjects, indirect=True)
@@ -51,7 +56,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """In the process apart: only the rules in the table, and the sound before the broken, which leave things behind."""
-    suites = [item for item in items if isinstance(item, pytest.Function) and hasattr(item.cls, "broken")]
+    suites = [item for item in items if isinstance(item, pytest.Function) and is_suite(item.cls)]
     if suites:
         items[:] = [item for item in suites if item.originalname in item.cls.broken]
         items.sort(key=lambda item: "broken" in re.split(r"[\[\]-]", item.name))

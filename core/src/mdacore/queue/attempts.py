@@ -1,0 +1,180 @@
+"""Attempts: a claimed message through relay policies and relay, to what is to be recorded about it. Runs in the
+greenlet of one attempt.
+
+Invariant: a fault of a relay or a policy defers; only a relay's or a policy's own word, or the end of the message's
+lifetime, closes a recipient.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from greenlet import GreenletExit
+
+from mdacore import events, log
+from mdacore.contracts import Attempt, Claim, Closing, NewMessage, Outcome, QueuedMessage, Settlement
+from mdacore.queue import storages
+from mdacore.queue.conclusion import conclude
+from mdacore.queue.lanes import Job
+from mdacore.queue.notices import FailureNotice
+from mdacore.queue.policies import FencedPolicy, call_relay_policy
+from mdacore.queue.relays import call_relay
+from mdacore.queue.routing import RouteTable, relay_of
+from mdacore.queue.wiring import QueueWiring
+from mdacore.runtime import Fence
+from mdacore.words import (
+    LOCAL_ERROR,
+    ClaimLost,
+    Deferral,
+    Discard,
+    Envelope,
+    Hold,
+    MdaError,
+    Recipient,
+    Rejection,
+    Reply,
+)
+
+STOPPED: Final = Reply(code=451, enhanced="4.3.2", text="The service stopped during the attempt")
+BOUNCED_BY_OPERATOR: Final = Reply(code=554, enhanced="5.0.0", text="Returned by the administrator")
+GIVE_BACK: Final = Settlement()
+"""In place of a settlement, by identity: nothing was attempted, so the claim is released and the attempt uncounted."""
+
+
+class Attempts:
+    """Those of one queue.
+
+    Attributes:
+        is_stopping: what is cut short now is deferred, however old it is.
+    """
+
+    def __init__(self, wiring: QueueWiring, routes: RouteTable, fences: Mapping[str, Fence], storage: Fence) -> None:
+        self._wiring = wiring
+        self._routes = routes
+        self._relay_fences = fences
+        self._storage_fence = storage
+        self._log = wiring.log
+        self._relay_policies = [FencedPolicy.around(policy, wiring.log) for policy in wiring.relay_policies]
+        self.is_stopping = False
+
+    def settlement(self, job: Job) -> Settlement | None:
+        """Make the attempt; None = the claim is somebody else's, or its message was set aside. Blocks as relays do.
+
+        Raises only faults of the queue itself: what plugins raise is part of the settlement.
+        """
+        claim = job.claim
+        log.bind(queue_id=claim.queue_id)
+        try:
+            message = job.message or self._storage_fence.call(storages.read, self._wiring.storage, claim)
+        except ClaimLost:
+            self._note_lost()
+            return None
+        except MdaError as error:  # if the storage has set it aside, the settlement finds the claim lost
+            self._log.error(events.QUEUE_READ_FAILED, error=str(error))
+            return self.retry(claim)
+        if job.is_lost:
+            self._note_lost()
+            return None
+        if message.envelope.client.session_id:
+            log.bind(session_id=message.envelope.client.session_id)
+        try:
+            replies = self._replies(claim, message)
+        except Hold as verdict:
+            self._log.info(events.QUEUE_HELD, reason=verdict.reason)
+            return Settlement(held=verdict.reason)
+        except Discard as verdict:
+            return self._discarded(message.envelope, verdict)
+        except GreenletExit:
+            if job.is_lost:
+                self._note_lost()
+                return None
+            replies = _for_all(message.envelope, STOPPED)
+        return GIVE_BACK if replies is None else self._concluded(claim, message, replies)
+
+    def retry(self, claim: Claim) -> Settlement:
+        """Nothing is known about any recipient: another attempt, later."""
+        return Settlement(due_at=self._wiring.clock.now() + self._retry_delay_s(claim))
+
+    def _note_lost(self) -> None:
+        self._log.warning(events.QUEUE_CLAIM_LOST)
+
+    def _replies(self, claim: Claim, message: QueuedMessage) -> Mapping[int, Reply] | None:
+        """One for each recipient; None = the relay is switched off, and nothing was attempted."""
+        envelope = message.envelope
+        if message.must_bounce:
+            return _for_all(envelope, BOUNCED_BY_OPERATOR)
+        relay = self._wiring.relays.get(relay_of(claim.lane))
+        if relay is None:  # stored under an earlier configuration, which may come back
+            self._log.error(events.PLUGIN_FAILED, component=f"relays.{relay_of(claim.lane)}", error="no such relay")
+            return _for_all(envelope, LOCAL_ERROR)
+        attempt = Attempt(queue_id=claim.queue_id, queue=claim.queue, number=claim.attempt, deadline_s=relay.deadline_s)
+        try:
+            for policy in self._relay_policies:
+                envelope = call_relay_policy(policy, envelope, attempt)
+            answered = call_relay(self._relay_fences[relay.instance], relay.relay, envelope, attempt)
+        except (Rejection, Deferral) as verdict:  # a policy's: the relay's fence lets none through
+            return _for_all(envelope, verdict.reply)
+        except MdaError as error:  # a fault never bounces: whatever the reply is, it is not a relay's word
+            return _for_all(envelope, error.reply if error.reply.is_transient else LOCAL_ERROR)
+        if answered is None:
+            return None
+        replies, unanswered = answered
+        if unanswered:
+            rcpts = [recipient.address for recipient in unanswered]
+            self._log.error(events.PLUGIN_FAILED, component=f"relays.{relay.instance}", error="no reply", rcpts=rcpts)
+        return replies
+
+    def _concluded(self, claim: Claim, message: QueuedMessage, replies: Mapping[int, Reply]) -> Settlement:
+        now = self._wiring.clock.now()
+        is_expired = not self.is_stopping and claim.attempt > 1 and now - message.accepted_at >= self._wiring.lifetime_s
+        result = conclude(message.envelope, replies, is_expired=is_expired)
+        delay_s = self._retry_delay_s(claim)
+        settlement = Settlement(
+            closed=result.closed,
+            deferred=result.deferred,
+            due_at=now + delay_s,
+            notices=self._notices(claim, message.envelope, result.to_report, now) if result.to_report else (),
+        )
+        self._log_result(claim, message.envelope, settlement, delay_s)
+        return settlement
+
+    def _retry_delay_s(self, claim: Claim) -> float:
+        return self._wiring.retry.delay_s(claim.attempt, random.random())  # noqa: S311 - jitter, not a secret
+
+    def _notices(
+        self, claim: Claim, original: Envelope, failed: Sequence[tuple[Recipient, Closing]], now: float
+    ) -> list[NewMessage]:
+        notice = FailureNotice(
+            queue_id=claim.queue_id, original=original, failed=failed, hostname=self._wiring.hostname, now=now
+        ).envelope()
+        return [NewMessage(envelope=notice, lane=self._routes.lane(notice), due_at=now)]
+
+    def _discarded(self, envelope: Envelope, verdict: Discard) -> Settlement:
+        rcpts = [recipient.address for recipient in envelope.recipients]
+        self._log.info(events.QUEUE_DISCARDED, reason=verdict.reason, rcpts=rcpts)
+        closing = Closing(outcome=Outcome.DISCARDED, reply=Reply(code=250, text=verdict.reason))
+        return Settlement(closed={rcpt.number: closing for rcpt in envelope.recipients})
+
+    def _log_result(self, claim: Claim, envelope: Envelope, settlement: Settlement, delay_s: float) -> None:
+        """One line for all recipients that met the same end with the same words."""
+        rcpts: dict[tuple[str, str, str], list[str]] = {}
+        closed, deferred = settlement.closed, settlement.deferred
+        for recipient in envelope.recipients:
+            end = closed.get(recipient.number)
+            if end is None:
+                key = (events.QUEUE_DEFERRED, str(deferred[recipient.number]), "")
+            else:
+                is_delivered = end.outcome is Outcome.DELIVERED
+                key = (events.QUEUE_DELIVERED if is_delivered else events.QUEUE_BOUNCED, str(end.reply), end.notice)
+            rcpts.setdefault(key, []).append(recipient.address)
+        for (event, reply, notice), addresses in rcpts.items():
+            more: dict[str, object] = {"notice": notice} if notice else {}
+            if event is events.QUEUE_DEFERRED:
+                more["delay_s"] = round(delay_s)
+            self._log.info(event, rcpts=addresses, reply=reply, **more, lane=claim.lane, attempt=claim.attempt)
+
+
+def _for_all(envelope: Envelope, reply: Reply) -> dict[int, Reply]:
+    return dict.fromkeys((recipient.number for recipient in envelope.recipients), reply)

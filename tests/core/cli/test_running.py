@@ -7,7 +7,7 @@ import signal
 class TestRun:
     def test_it_serves_until_sigterm_and_ends_with_0(self, spawn, chosen):
         process = spawn("run", *chosen)
-        started = json.loads(process.stdout.readline())
+        started = next(line for line in map(json.loads, process.stdout) if line["event"] == "service.started")
 
         process.send_signal(signal.SIGTERM)
         output, errors = process.communicate(timeout=10)

@@ -20,8 +20,9 @@ README = Path(__file__).resolve().parents[3] / "plugins/relay_lda/README.md"
 def problems(tmp_path):
     """What is wrong with a relay's table, as an operator sees it."""
 
-    def problems(**relay):
-        mapping = {"queues": {"main": {"storage": "spool", "relay": "local"}}, "relays": {"local": relay}}
+    def problems(*, service=None, **relay):
+        queues = {"main": {"storage": "spool", "relay": "local"}}
+        mapping = {"service": service or {}, "queues": queues, "relays": {"local": relay}}
         options = Options(mapping=mapping, plugins=[mdacore_relay_lda], state=tmp_path, environ={})
         with pytest.raises(ConfigError) as caught:
             make_plan(options)
@@ -107,9 +108,11 @@ class TestReadme:
     @pytest.mark.parametrize("example", re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL))
     def test_every_example_is_a_configuration(self, problems, example):
         """Its program may be missing here."""
-        (relay,) = tomllib.loads(example)["relays"].values()
+        tables = tomllib.loads(example)
+        (relay,) = tables["relays"].values()
+        found = problems(service=tables.get("service"), **relay)
 
-        assert [] == [problem for problem in problems(**relay) if not problem.endswith(": no such program")]
+        assert [] == [problem for problem in found if not problem.endswith(": no such program")]
 
 
 class TestCheck:

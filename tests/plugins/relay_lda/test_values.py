@@ -5,9 +5,9 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from mdacore import Client, QueueId, Recipient
+from mdacore import Account, Client, QueueId, Recipient
 from mdacore_relay_lda.template import NAMES, RECIPIENT_NAMES, UnsafeValue
-from mdacore_relay_lda.values import Account, Addressing, variables
+from mdacore_relay_lda.values import Addressing, environment_of, variables
 
 QUEUE_ID = QueueId("q123456789")
 
@@ -123,7 +123,7 @@ class TestVariables:
             "USER": "vmail",
             "SHELL": "/bin/sh",
             "LANG": "C.UTF-8",
-        } == Account(name="vmail", home="/var/vmail").environment()
+        } == environment_of(Account(name="vmail", uid=5000, gid=5000, home="/var/vmail"))
 
     def test_those_of_the_message(self, values_of):
         assert {

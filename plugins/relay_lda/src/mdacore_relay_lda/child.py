@@ -1,8 +1,9 @@
 """Children: how a command becomes a process, and what can be done with it then.
 
-`posix_spawn`, never fork: a fork copies the server's page tables and blocks the hub for as long as that takes. The
-hub's own child watcher reaps, because libev's SIGCHLD handler reaps every child of this process anyway. Both belong to
-the main thread and its hub (gevent has child watchers on the default loop only).
+As another user a program is started by the service's spawn helper, else in here: by `posix_spawn`, never fork,
+which copies the server's page tables and blocks the hub for as long as that takes. The hub's own child watcher reaps,
+because libev's SIGCHLD handler reaps every child of this process anyway. Both belong to the main thread and its hub
+(gevent has child watchers on the default loop only).
 
 Invariants: a child sees the descriptors 0, 1 and 2 and no other; signals are as a fresh program expects them; it leads
 a session and a process group of its own; it is reaped as soon as it ends, whether anybody waits for it or not.
@@ -15,13 +16,18 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from errno import ETIMEDOUT
 from pathlib import Path
 from typing import Protocol
 
 import gevent
 from gevent.event import AsyncResult
 
+from mdacore import SpawnedProcess, Spawner
 from mdacore_relay_lda.program import Command
+
+HELPER_START_S = 10.0
+"""How long the spawn helper may take to start a program: it may have to ask a directory server who the user is."""
 
 _OWN_FDS = Path("/proc/self/fd")
 
@@ -41,7 +47,7 @@ class Child(Protocol):
 
 
 class Launcher(Protocol):
-    """Turns a command into a child. The place for a helper that starts programs as other users."""
+    """Turns a command into a child."""
 
     def start(self) -> None:
         """Once, before the first launch."""
@@ -53,6 +59,7 @@ class Launcher(Protocol):
 
         Raises:
             OSError: it was not started; `errno` says why.
+            MdaError: it will not be; its reply says what that means for the recipients.
         """
 
 
@@ -87,6 +94,34 @@ class SpawnLauncher:
             setsigdef=self._default_signals,
         )
         return SpawnedChild(pid)
+
+
+class HelperLauncher:
+    """Starts programs as other users, by the service's spawn helper. It fills in a command's facts by itself."""
+
+    def __init__(self, spawner: Spawner) -> None:
+        self._spawner = spawner
+
+    def start(self) -> None:
+        """The service has started the helper before any relay."""
+
+    def launch(self, command: Command, *, stdin_fd: int, output_fd: int) -> Child:
+        exited: AsyncResult[int] = AsyncResult()
+        with gevent.Timeout(HELPER_START_S, TimeoutError(ETIMEDOUT, "the spawn helper took too long")):
+            process = self._spawner.spawn(command.facts, stdin_fd=stdin_fd, output_fd=output_fd, on_exit=exited.set)
+        return HelpersChild(process, exited)
+
+
+class HelpersChild:
+    """A child of the spawn helper, which reaps it."""
+
+    def __init__(self, process: SpawnedProcess, exited: AsyncResult[int]) -> None:
+        self._process = process
+        self.exited = exited
+
+    def signal_group(self, number: int) -> None:
+        """The helper signals the group, and once more when the child has ended."""
+        self._process.signal_group(number)
 
 
 class SpawnedChild:

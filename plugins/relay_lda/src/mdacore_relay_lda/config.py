@@ -39,6 +39,13 @@ class LdaConfig:
         validator=ge(Seconds(0.0)),
         metadata={"help": "How long after SIGTERM the whole process group gets SIGKILL."},
     )
+    run_as: str = attrs.field(
+        default="",
+        validator=check_template,
+        metadata={
+            "help": 'The system user to run it as: "vmail", "{user}"; empty = the service\'s; needs spawn_helper.'
+        },
+    )
     concurrency_per_recipient: int = attrs.field(
         default=1, validator=ge(1), metadata={"help": "How many processes may deliver into one mailbox at once."}
     )
@@ -169,4 +176,6 @@ class PipeConfig(LdaConfig):
     @per_recipient.validator
     def _check_per_recipient(self, _: attrs.Attribute[bool], per_recipient: bool) -> None:
         if not per_recipient:
-            check_for_all([text for text in self.command if text != REPEATED] + [*self.environment.values()])
+            check_for_all(
+                [*(text for text in self.command if text != REPEATED), *self.environment.values(), self.run_as]
+            )

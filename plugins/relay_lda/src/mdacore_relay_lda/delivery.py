@@ -15,7 +15,7 @@ from errno import ENOSPC
 
 import attrs
 
-from mdacore import Context, Envelope, QueueId, Recipient, Reply
+from mdacore import Account, Context, Envelope, MdaError, QueueId, Recipient, Reply
 from mdacore_relay_lda import events, verdict
 from mdacore_relay_lda.child import Launcher, SpawnLauncher
 from mdacore_relay_lda.config import LdaConfig
@@ -25,7 +25,6 @@ from mdacore_relay_lda.result import Result
 from mdacore_relay_lda.runner import Runner
 from mdacore_relay_lda.template import UnsafeValue
 from mdacore_relay_lda.turns import Turns
-from mdacore_relay_lda.values import Account
 
 _GRACE_SHARE = 0.2
 """Of one delivery's time: what is at most kept for ending it."""
@@ -81,7 +80,7 @@ class Deliverer:
             threads=config.writers,
             has_lf=config.line_ending == "lf",
         )
-        self._account = Account(name="", home="/")
+        self._account = Account(name="", uid=-1, gid=-1, home="/")
 
     @property
     def processes(self) -> int:
@@ -160,6 +159,8 @@ class Deliverer:
             self.trouble = f"{self.program.path}: {error.strerror}"
             self._log.error(events.NOT_STARTED, program=self.program.path, error=error.strerror)
             raise NoProcess(verdict.reply_to_error(error), self.trouble) from error
+        except MdaError as error:
+            raise NoProcess(error.reply, str(error)) from error
         self.trouble = ""
         return result
 
@@ -170,9 +171,9 @@ def _check_time(left_s: float) -> None:
 
 
 def _own_account() -> Account:
-    uid = os.geteuid()
+    uid, gid = os.geteuid(), os.getegid()
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:  # a user without an entry, as in a container
-        return Account(name=str(uid), home="/")
-    return Account(name=entry.pw_name, home=entry.pw_dir)
+        return Account(name=str(uid), uid=uid, gid=gid, home="/")
+    return Account(name=entry.pw_name, uid=uid, gid=gid, home=entry.pw_dir)

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mdacore import Context, Problem
+from mdacore_relay_lda.child import HelperLauncher
 from mdacore_relay_lda.config import DovecotLdaConfig, LdaConfig, MaildropConfig, PipeConfig
 from mdacore_relay_lda.delivery import Deliverer
-from mdacore_relay_lda.program import Program
+from mdacore_relay_lda.program import Program, UserProgram
 from mdacore_relay_lda.relay import LdaRelay
 from mdacore_relay_lda.template import Template
 from mdacore_relay_lda.values import Addressing
@@ -17,19 +18,14 @@ from mdacore_relay_lda.verdict import DOVECOT_LDA, MAILDROP, POSTFIX, SAYINGS, S
 
 
 def dovecot_lda(config: DovecotLdaConfig, context: Context) -> LdaRelay:
-    """Always with ``-e``: without it dovecot-lda sends bounces itself and ends with 0."""
-    argv = [str(config.path), "-f", "{sender}", "-a", "{original_recipient}"]
-    argv += ["-d", config.user] if config.user else []
-    program = _program(config, [*argv, "-e", *config.extra_args])
+    """Dovecot's own."""
+    program = _program(config, _dovecot_lda_argv(config))
     return LdaRelay(_deliverer(config, context, program, DOVECOT_LDA), context)
 
 
 def maildrop(config: MaildropConfig, context: Context) -> LdaRelay:
-    """Manual mode with a filter file, delivery mode without."""
-    argv = [str(config.path), "-f", "{sender}", *config.extra_args]
-    argv += ["-d", config.user] if config.user and not config.filter else []
-    argv += ["--", config.filter] if config.filter else ["--"]
-    program = _program(config, [*argv, *config.args])
+    """Courier's."""
+    program = _program(config, _maildrop_argv(config))
     return LdaRelay(_deliverer(config, context, program, MAILDROP), context)
 
 
@@ -42,6 +38,13 @@ def pipe_deliverer(config: PipeConfig, context: Context, *, known_as: str) -> De
     """A program that is known by its name is understood as its own kind would be."""
     program = _program(config, config.command, is_per_recipient=config.per_recipient)
     return _deliverer(config, context, program, SAYINGS.get(Path(known_as).name, ()))
+
+
+def known_command(path: Path) -> tuple[str, ...] | None:
+    """How the program's own kind calls it by default, if it has one."""
+    if path.name == "dovecot-lda":
+        return tuple(_dovecot_lda_argv(DovecotLdaConfig(path=path)))
+    return tuple(_maildrop_argv(MaildropConfig(path=path))) if path.name == "maildrop" else None
 
 
 def check(config: DovecotLdaConfig | MaildropConfig | PipeConfig, context: Context) -> Iterable[Problem]:
@@ -57,6 +60,21 @@ def check(config: DovecotLdaConfig | MaildropConfig | PipeConfig, context: Conte
         yield Problem("temporary_path", f"{nearest} is not a folder that this user may write into")
 
 
+def _dovecot_lda_argv(config: DovecotLdaConfig) -> list[str]:
+    """Always with ``-e``: without it dovecot-lda sends bounces itself and ends with 0."""
+    argv = [str(config.path), "-f", "{sender}", "-a", "{original_recipient}"]
+    argv += ["-d", config.user] if config.user else []
+    return [*argv, "-e", *config.extra_args]
+
+
+def _maildrop_argv(config: MaildropConfig) -> list[str]:
+    """Manual mode with a filter file, delivery mode without."""
+    argv = [str(config.path), "-f", "{sender}", *config.extra_args]
+    argv += ["-d", config.user] if config.user and not config.filter else []
+    argv += ["--", config.filter] if config.filter else ["--"]
+    return [*argv, *config.args]
+
+
 def _program(config: LdaConfig, argv: Iterable[str], *, is_per_recipient: bool = True) -> Program:
     return Program(
         argv=tuple(map(Template, argv)),
@@ -68,6 +86,7 @@ def _program(config: LdaConfig, argv: Iterable[str], *, is_per_recipient: bool =
             allows_dash=config.allow_leading_dash,
         ),
         is_per_recipient=is_per_recipient,
+        user=Template(config.run_as) if config.run_as else None,
     )
 
 
@@ -78,4 +97,12 @@ def _deliverer(config: LdaConfig, context: Context, program: Program, sayings: t
         sayings=sayings,
         shows_output=config.show_output,
     )
-    return Deliverer(config, context, program=program, verdicts=verdicts)
+    launcher = None if program.user is None else _helper_launcher(context, UserProgram(program, program.user))
+    return Deliverer(config, context, program=program, verdicts=verdicts, launcher=launcher)
+
+
+def _helper_launcher(context: Context, program: UserProgram) -> HelperLauncher:
+    try:
+        return HelperLauncher(context.spawning.register(program))
+    except ValueError as error:
+        raise ValueError(f"run_as: {error}") from error

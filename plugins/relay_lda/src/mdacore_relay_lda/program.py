@@ -1,6 +1,7 @@
 """Program: which command a delivery runs, made from an envelope. Pure; nothing is started in here.
 
-Invariant: a Command is complete: what is not in it does not reach the program. No shell ever reads it.
+Invariants: a Command is complete: what is not in it does not reach the program. No shell ever reads it. A program that
+runs as another user is filled in by the same code in the spawn helper, from the same few facts.
 """
 
 from __future__ import annotations
@@ -9,25 +10,28 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from mdacore import Envelope, QueueId, Recipient
+import mdacore
+from mdacore import Account, Client, Content, Envelope, MemoryBody, QueueId, Recipient
 from mdacore_relay_lda.template import Template
-from mdacore_relay_lda.values import Account, Addressing, variables
+from mdacore_relay_lda.values import Addressing, environment_of, variables
 
 REPEATED = "{recipient}"
 """The argument that becomes one for each recipient, where one process serves all."""
 
 
+_MESSAGE_FACTS = 7
+_RECIPIENT_FACTS = 2
+
+
 @attrs.frozen(kw_only=True)
-class Command:
-    """What is executed: UTF-8 octets, as the system wants them.
+class Command(mdacore.Command):
+    """What is executed.
 
     Attributes:
-        argv: the program's absolute path and its arguments.
-        environment: all of it.
+        facts: what it was filled in from, as `UserProgram` reads it.
     """
 
-    argv: tuple[bytes, ...]
-    environment: Mapping[bytes, bytes]
+    facts: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -39,12 +43,14 @@ class Program:
         environment: the operator's own variables; they win.
         is_per_recipient: one process for each recipient. If not, an argument that is ``{recipient}`` alone becomes one
             argument for each, in the order of the envelope.
+        user: whom it runs as, if not as the service's user.
     """
 
     argv: tuple[Template, ...]
     environment: Mapping[str, Template] = attrs.field(factory=dict)
     addressing: Addressing = attrs.field(factory=Addressing)
     is_per_recipient: bool = True
+    user: Template | None = None
 
     @property
     def path(self) -> str:
@@ -73,12 +79,61 @@ class Program:
         for template in self.argv:
             repeats = not self.is_per_recipient and template.text == REPEATED
             arguments += [self._expand(template, each) for each in (values if repeats else [common])]
-        environment = account.environment() | variables(common)
+        if self.user is not None:
+            self.user.expand(common)  # refused here, and not by the helper, if it is unsafe
+        environment = environment_of(account) | variables(common)
         environment |= {name: template.expand(common, allows_dash=True) for name, template in self.environment.items()}
         return Command(
             argv=tuple(argument.encode() for argument in arguments),
             environment={name.encode(): value.encode() for name, value in environment.items()},
+            facts=facts_of(envelope, recipients, queue_id),
         )
 
     def _expand(self, template: Template, values: Mapping[str, str]) -> str:
         return template.expand(values, allows_dash=self.addressing.allows_dash)
+
+
+@attrs.frozen
+class UserProgram:
+    """A CommandTemplate: the program of a relay with `run_as`. Used in the spawn helper, on facts that anybody may have
+    made up.
+    """
+
+    program: Program
+    user: Template
+
+    def run_as(self, values: Sequence[str]) -> str:
+        """The user's name, filled in from the first recipient where it is not fixed."""
+        envelope, queue_id = _message(values)
+        return self.user.expand(self.program.addressing.values(envelope, envelope.recipients[0], queue_id))
+
+    def command(self, values: Sequence[str], account: Account) -> Command:
+        """What the service itself would run for this message."""
+        envelope, queue_id = _message(values)
+        if self.program.is_per_recipient and len(envelope.recipients) != 1:
+            raise ValueError("one process serves one recipient")
+        return self.program.command(envelope, envelope.recipients, queue_id, account)
+
+
+def facts_of(envelope: Envelope, recipients: Sequence[Recipient], queue_id: QueueId) -> tuple[str, ...]:
+    """All of an envelope that can be filled in: seven about the message, two about each recipient."""
+    client = envelope.client
+    message = (envelope.sender, queue_id, client.ip, client.host, client.helo, client.protocol, client.identity)
+    return (*message, *(fact for one in recipients for fact in (one.address, one.original_address)))
+
+
+def _message(facts: Sequence[str]) -> tuple[Envelope, QueueId]:
+    """What `facts_of` was made from. Raises ValueError for anything else."""
+    message, about_recipients = facts[:_MESSAGE_FACTS], facts[_MESSAGE_FACTS:]
+    if not about_recipients or len(about_recipients) % _RECIPIENT_FACTS:
+        raise ValueError(f"{len(facts)} facts about a message")
+    sender, queue_id, ip, host, helo, protocol, identity = message
+    recipients = tuple(
+        Recipient(number=number, address=address, original_address=original)
+        for number, (address, original) in enumerate(zip(about_recipients[::2], about_recipients[1::2], strict=True))
+    )
+    client = Client(ip=ip, host=host, helo=helo, protocol=protocol, identity=identity)
+    content = Content(MemoryBody(b""))
+    return Envelope(sender=sender, recipients=recipients, content=content, client=client, received_at=0.0), QueueId(
+        queue_id
+    )

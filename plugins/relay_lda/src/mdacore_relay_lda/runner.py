@@ -56,6 +56,7 @@ class Runner:
 
         Raises:
             OSError: the process could not be started.
+            MdaError: it will not be.
         """
         with _Output(self._output_max_bytes) as output:
             child = self._launcher.launch(command, stdin_fd=stdin_fd, output_fd=output.write_fd)

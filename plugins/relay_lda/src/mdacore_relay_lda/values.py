@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from mdacore import Envelope, QueueId, Recipient, fold_domain, printable, split_address
+from mdacore import Account, Envelope, QueueId, Recipient, fold_domain, printable, split_address
 from mdacore_relay_lda.template import UnsafeValue
 
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -27,25 +27,6 @@ _VARIABLES = {
     "EXTENSION": "extension",
     "QUEUE_ID": "queue_id",
 }
-
-
-@attrs.frozen(kw_only=True)
-class Account:
-    """Whom a program runs as, as far as its environment tells."""
-
-    name: str
-    home: str
-
-    def environment(self) -> dict[str, str]:
-        """The variables that every program gets, whatever the message."""
-        return {
-            "PATH": SEARCH_PATH,
-            "HOME": self.home,
-            "LOGNAME": self.name,
-            "USER": self.name,
-            "SHELL": "/bin/sh",
-            "LANG": "C.UTF-8",
-        }
 
 
 @attrs.frozen(kw_only=True)
@@ -119,6 +100,18 @@ class Addressing:
         if address.startswith("-") and not self.allows_dash:
             raise UnsafeValue(f"an address that begins like an option: {address[:80]!r}")
         return address
+
+
+def environment_of(account: Account) -> dict[str, str]:
+    """The variables that every program of this user gets, whatever the message."""
+    return {
+        "PATH": SEARCH_PATH,
+        "HOME": account.home,
+        "LOGNAME": account.name,
+        "USER": account.name,
+        "SHELL": "/bin/sh",
+        "LANG": "C.UTF-8",
+    }
 
 
 def _told(text: str) -> str:

@@ -8,6 +8,7 @@ from mdacore.runtime.clock import SystemClock
 from mdacore.runtime.fence import BrokenContract, Deadline, Fence
 from mdacore.runtime.group_commit import GroupCommit
 from mdacore.runtime.health import InstanceHealth, health_of
+from mdacore.runtime.side_thread import SideThread
 from mdacore.runtime.watchdog import Watchdog
 from mdacore.runtime.workers import Workers
 
@@ -20,6 +21,7 @@ __all__ = [
     "Fence",
     "GroupCommit",
     "InstanceHealth",
+    "SideThread",
     "SwitchedOff",
     "SystemClock",
     "Watchdog",

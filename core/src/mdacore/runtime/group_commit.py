@@ -14,7 +14,8 @@ from typing import Generic, TypeVar, cast
 import gevent
 from gevent.event import Event
 from gevent.hub import Waiter
-from gevent.threadpool import ThreadPool
+
+from mdacore.runtime.side_thread import SideThread
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -58,8 +59,8 @@ class GroupCommit(Generic[JobT, ResultT]):
         self._abandoned = abandoned
         self._waiting: list[_Entry[JobT]] = []
         self._has_work = Event()
-        self._thread = ThreadPool(1)
-        self._is_stopping = False
+        self._thread = SideThread()
+        self._is_stopping = self._has_stopped = False
         self._committer = gevent.spawn(self._run)
 
     def submit(self, job: JobT) -> ResultT:
@@ -85,14 +86,16 @@ class GroupCommit(Generic[JobT, ResultT]):
 
     def run_between(self, function: Callable[[], T]) -> T:
         """Run something else in the commit thread, between two batches: opening, closing, housekeeping."""
-        return self._in_thread(function)
+        return self._thread.call(function)
 
     def stop(self) -> None:
         """Commit what waits, then end the thread. Idempotent."""
         self._is_stopping = True
         self._has_work.set()
         self._committer.join()
-        self._thread.kill()
+        if not self._has_stopped:
+            self._has_stopped = True
+            self._thread.stop()
 
     def _run(self) -> None:
         while not self._is_stopping or self._waiting:
@@ -107,7 +110,8 @@ class GroupCommit(Generic[JobT, ResultT]):
     def _finish(self, batch: Sequence[_Entry[JobT]]) -> None:
         results: Sequence[ResultT | Exception]
         try:
-            results = self._in_thread(lambda: self._commit([entry.job for entry in batch]))
+            jobs = [entry.job for entry in batch]
+            results = self._thread.call(lambda: self._commit(jobs))
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(results)} results for a batch of {len(batch)} jobs")  # noqa: TRY301 - it shares the way of all failures
         except Exception as error:  # whatever went wrong belongs to those who wait for it
@@ -115,12 +119,6 @@ class GroupCommit(Generic[JobT, ResultT]):
         run_soon = gevent.get_hub().loop.run_callback
         for entry, result in zip(batch, results, strict=True):
             run_soon(self._deliver, entry, result)
-
-    def _in_thread(self, function: Callable[[], T]) -> T:
-        result, error = self._thread.apply(_outcome, (function,))
-        if error is not None:
-            raise error
-        return cast(T, result)
 
     def _deliver(self, entry: _Entry[JobT], result: ResultT | Exception) -> None:
         """In the hub: hand the result to whoever waits."""
@@ -137,11 +135,3 @@ class GroupCommit(Generic[JobT, ResultT]):
             self._waiting.remove(entry)
         else:
             entry.is_abandoned = True
-
-
-def _outcome(function: Callable[[], T]) -> tuple[T | None, Exception | None]:
-    # The pool would write what is raised to standard error, though it belongs to the callers alone.
-    try:
-        return function(), None
-    except Exception as error:
-        return None, error

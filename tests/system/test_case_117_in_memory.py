@@ -201,7 +201,7 @@ def test_case_117_raises_at_assembly(faulty, at, where, how):
 def test_case_117_hangs_in_a_session(faulty):
     """Three clients wait for the deadline; from then on nobody is asked, and nobody waits."""
     tables = smtp_tables(at="rcpt", how="hang", deadline_s=0.05)
-    with assembled_service(tables, plugins=["edge_smtp", faulty]) as service, no_leaks():
+    with no_leaks(), assembled_service(tables, plugins=["edge_smtp", faulty]) as service:
         with socket.create_connection(service.address()) as connection, connection.makefile("rb") as lines:
             for line in (None, "EHLO a", "MAIL FROM:<a@b.c>"):
                 reply_to(connection, lines, line)
@@ -220,7 +220,7 @@ def test_case_117_hangs_in_a_session(faulty):
 
 def test_case_117_hangs_in_a_queue_policy(faulty):
     tables = policy_tables("policies", at="queue_policy", how="hang", deadline_s=0.05, on_error="accept")
-    with assembled_service(tables, plugins=[faulty]) as service, no_leaks():
+    with no_leaks(), assembled_service(tables, plugins=[faulty]) as service:
         with gevent.Timeout(5):
             codes = [service.send(make_envelope())[0].code for _ in range(20)]
         service.wait_until_idle()
@@ -231,13 +231,13 @@ def test_case_117_hangs_in_a_queue_policy(faulty):
 
 def test_case_117_hangs_in_an_attempt(faulty):
     """After three hangs the relay is switched off: what comes then stays due, with no attempt counted."""
-    with assembled_service(relay_tables(at="attempt", how="hang", deadline_s=0.05), plugins=[faulty]) as service:
-        with no_leaks():
-            for _ in range(3):
-                service.send(make_envelope())
-            service.wait_until_idle()
-            codes = [service.send(make_envelope())[0].code for _ in range(5)]
-            gevent.sleep(0.01)
+    tables = relay_tables(at="attempt", how="hang", deadline_s=0.05)
+    with no_leaks(), assembled_service(tables, plugins=[faulty]) as service:
+        for _ in range(3):
+            service.send(make_envelope())
+        service.wait_until_idle()
+        codes = [service.send(make_envelope())[0].code for _ in range(5)]
+        gevent.sleep(0.01)
 
         assert [250] * 5 == codes
         assert [(State.DUE, 1)] * 3 + [(State.DUE, 0)] * 5 == due(service)

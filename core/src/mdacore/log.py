@@ -26,6 +26,7 @@ from mdacore.contracts import EventLog
 
 Style = Literal["auto", "json", "console"]
 Level = Literal["debug", "info", "warning", "error"]
+_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 MAX_FIELD_CHARS = 1000
 _BUFFER_SIZE_BYTES = 65_536
@@ -34,10 +35,8 @@ _bound: ContextVar[Mapping[str, object]] = ContextVar("mdacore_log_bound", defau
 
 
 def get_log(instance: str = "") -> EventLog:
-    """A log with ``instance`` bound. Nothing is configured by it; asked for after `configure`, it is quicker."""
-    logger = structlog.get_logger(instance=instance) if instance else structlog.get_logger()
-    is_settled = structlog.is_configured() and structlog.get_config()["cache_logger_on_first_use"]
-    return cast(EventLog, logger.bind() if is_settled else logger)
+    """A log with ``instance`` bound. Nothing is configured by it; it is settled by its first line after `configure`."""
+    return cast(EventLog, _Log(instance))
 
 
 def bind(**fields: object) -> None:
@@ -48,6 +47,25 @@ def bind(**fields: object) -> None:
 def unbind_all() -> None:
     """Forget what was bound in this greenlet, before it turns to other work."""
     _bound.set(_NOTHING)
+
+
+class _Log:
+    """A log whose methods are found when they are first used, and stay where the configuration keeps loggers."""
+
+    __slots__ = ("_instance", "critical", "debug", "error", "info", "warning")
+
+    def __init__(self, instance: str) -> None:
+        self._instance = instance
+
+    def __getattr__(self, name: str) -> object:
+        if name not in _LEVELS:
+            raise AttributeError(name)
+        logger = structlog.get_logger(instance=self._instance) if self._instance else structlog.get_logger()
+        if structlog.is_configured() and structlog.get_config()["cache_logger_on_first_use"]:
+            settled = logger.bind()
+            for level in _LEVELS:
+                setattr(self, level, getattr(settled, level))
+        return getattr(logger, name)
 
 
 def configure(*, level: Level = "info", style: Style = "auto", stream: IO[Any] | None = None) -> LogSink:
@@ -113,7 +131,7 @@ def _json_logger(minimum: int) -> type[structlog.BoundLoggerBase]:
     """The wrapper class that writes lines of at least this level (of the standard `logging`)."""
     methods: dict[str, Callable[..., None]] = {
         level: _line_of(level) if getattr(logging, level.upper()) >= minimum else _no_line
-        for level in ("debug", "info", "warning", "error", "critical")
+        for level in _LEVELS
     }
     return type("JsonLogger", (structlog.BoundLoggerBase,), methods)
 

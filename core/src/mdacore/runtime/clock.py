@@ -10,11 +10,8 @@ import gevent
 class SystemClock:
     """Wall time, monotonic time and a cooperative sleep."""
 
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
+    now = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
 
     def sleep(self, delay_s: float) -> None:
         gevent.sleep(delay_s)

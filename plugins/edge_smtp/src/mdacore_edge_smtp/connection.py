@@ -198,9 +198,11 @@ class Connection:
                 self._send_rest()
             self._doing = Doing.RECEIVING
             try:
-                data = self._recv()
-            except _RepliesLeft:
-                pass
+                if not self._is_in_flow:  # nothing is there yet, and to find that out by `recv` costs an exception
+                    self._hub.wait(self._readable)
+                data = self._sock.recv(PIECE_SIZE_BYTES)
+            except (BlockingIOError, _RepliesLeft):
+                self._is_in_flow = False
             except OSError:
                 if not self._is_to_end:
                     raise
@@ -211,21 +213,10 @@ class Connection:
             self._protocol.close(reason=_CLIENT_LEFT)
             self._note_unconfirmed()
 
-    def _recv(self) -> bytes | None:
-        """The next octets, ``b""`` at their end; None = none have come yet."""
-        if not self._is_in_flow:  # nothing is there yet, and to find that out by `recv` costs an exception
-            self._hub.wait(self._readable)
-        try:
-            data = self._sock.recv(PIECE_SIZE_BYTES)
-        except BlockingIOError:
-            self._is_in_flow = False
-            return None
-        self._is_in_flow = self._protocol.is_message_open
-        return data
-
     def _take(self, data: bytes) -> None:
         self._session.accepted_reply = None
-        if self._protocol.is_message_open:
+        self._is_in_flow = self._protocol.is_message_open
+        if self._is_in_flow:
             self._patience.note_message_grown(len(data), self._clock.monotonic())
         self._protocol.receive(data)
         # `recv` does not yield while the client keeps up, and a fast one would have the hub for itself.

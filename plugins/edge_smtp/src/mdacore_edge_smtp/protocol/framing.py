@@ -20,18 +20,24 @@ class BareLineFeed(Exception):
 
 
 class LineBuffer:
-    """Octets that have arrived and are not used up: lines, and the rest that belongs to something else."""
+    """Octets that have arrived and are not used up: lines, and the rest that belongs to something else.
+
+    Attributes:
+        is_used_up: there are none.
+    """
 
     def __init__(self, max_line_bytes: int) -> None:
         self._max_line_bytes = max_line_bytes
         self._buffer = b""
         self._position = 0
         self._is_skipping = False
+        self.is_used_up = True
 
     def append(self, data: bytes) -> None:
         """Add what has arrived."""
         self._buffer = self._buffer[self._position :] + data if self._position < len(self._buffer) else data
         self._position = 0
+        self.is_used_up = not self._buffer
 
     def next_line(self) -> bytes | None:
         """The next line without its CRLF, or None until it is complete.
@@ -49,6 +55,7 @@ class LineBuffer:
         if end < 0:
             return None
         self._position = end + 1
+        self.is_used_up = self._position == len(buffer)
         if end == start or buffer[end - 1] != _CR:
             self._is_skipping = True
             raise BareLineFeed
@@ -58,6 +65,7 @@ class LineBuffer:
         """Everything that is left, which is then the caller's."""
         rest = self._buffer[self._position :] if self._position else self._buffer
         self._buffer, self._position = b"", 0
+        self.is_used_up = True
         return rest
 
     def _skip(self) -> bool:
@@ -68,6 +76,7 @@ class LineBuffer:
             return False
         self._position = end + 2
         self._is_skipping = False
+        self.is_used_up = self._position == len(self._buffer)
         return True
 
 

@@ -73,7 +73,10 @@ class ServerProtocol:
         while event is None:
             if self._state is states.CLOSED:
                 return events.CLOSED
-            event = self._next_of_commands() if self._reader is None else self._next_of_message(self._reader)
+            if self._reader is not None:
+                event = self._next_of_message(self._reader)
+            else:
+                event = events.NEED_DATA if self._input.is_used_up else self._next_of_commands()
         return event
 
     def answer(self, reply: Reply) -> None:

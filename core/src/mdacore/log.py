@@ -130,8 +130,7 @@ class LogSink:
 def _json_logger(minimum: int) -> type[structlog.BoundLoggerBase]:
     """The wrapper class that writes lines of at least this level (of the standard `logging`)."""
     methods: dict[str, Callable[..., None]] = {
-        level: _line_of(level) if getattr(logging, level.upper()) >= minimum else _no_line
-        for level in _LEVELS
+        level: _line_of(level) if getattr(logging, level.upper()) >= minimum else _no_line for level in _LEVELS
     }
     return type("JsonLogger", (structlog.BoundLoggerBase,), methods)
 

@@ -62,6 +62,27 @@ class TestJson:
         assert "ValueError: invalid literal" in line["exception"]
 
 
+class TestForPeople:
+    def test_a_traceback_shows_no_values_of_variables(self, stream):
+        """They may be somebody's mail; structlog shows them where the library rich is installed."""
+        log.configure(stream=stream, style="console")
+        password = "sesame-open"  # noqa: S105
+        try:
+            int(password[:0])
+        except ValueError:
+            log.get_log().error("plugin.failed", exc_info=True)
+
+        assert b"ValueError" in stream.getvalue()
+        assert b"sesame-open" not in stream.getvalue().replace(b'password = "sesame-open"', b"")
+
+    def test_a_field_may_hold_a_list(self, stream):
+        log.configure(stream=stream, style="console")
+
+        log.get_log().warning("service.blocked", frames=["a.b:1", "c.d:2"])
+
+        assert b"a.b:1" in stream.getvalue()
+
+
 class TestBuffer:
     def test_info_waits_for_a_flush_and_a_warning_does_not(self, stream):
         log.configure(stream=stream)

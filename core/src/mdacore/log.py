@@ -174,7 +174,11 @@ def _for_people(stream: IO[Any]) -> list[Any]:
         _with_bound,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=24),
+        structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(),
+            pad_event_to=24,
+            exception_formatter=structlog.dev.plain_traceback,  # others show the values of variables: content, secrets
+        ),
     ]
 
 

@@ -49,7 +49,7 @@ def test_what_blocks_is_named_with_its_component_while_it_does(watchdog, log):
     ((level, event, fields),) = seen
     assert ("warning", "service.blocked", "policies.slow") == (level, event, fields["component"])
     assert re.fullmatch(r".*test_watchdog\.hold_the_hub:\d+", fields["function"])
-    assert fields["function"] == fields["stack"][0]
+    assert fields["function"] == fields["frames"][0]
     assert fields["blocked_s"] >= BLOCKED_S
 
 

@@ -123,6 +123,17 @@ class TestScript:
         with pytest.raises(ValueError, match=r"talk:2: 'X: what' begins with none of C!?"):
             Dialogue.parse("S: 220\nX: what", "talk")
 
+    def test_lines_may_all_be_indented(self, session):
+        run_dialogue(
+            """
+            # As a test's own lines are.
+            S: 220 *
+            C: hello
+            S: HELLO
+            """,
+            session.peer(),
+        )
+
     def test_literal_text_is_no_pattern(self, session):
         assert "came:     S: 220 hello [x]" in error_of("S: 220 hell. [x]", session.peer())
 

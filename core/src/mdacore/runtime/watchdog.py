@@ -87,7 +87,7 @@ class Watchdog:
             blocked_s=round(late_s, 3),
             component=next(filter(None, map(_instance, frames)), ""),
             function=_place(frames[0]) if frames else "",
-            stack=[_place(frame) for frame in frames[:MAX_FRAMES]],
+            frames=[_place(frame) for frame in frames[:MAX_FRAMES]],
         )
 
 

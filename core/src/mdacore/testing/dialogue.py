@@ -9,6 +9,7 @@ that follow each other go out together, and before they do, everything that the 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -50,9 +51,12 @@ class Dialogue:
 
     @classmethod
     def parse(cls, text: str, name: str = "dialogue") -> Dialogue:
-        """Raises ValueError, with the line's number, if a line has no mark that is known."""
+        """A script, whose lines may all be indented alike.
+
+        Raises ValueError, with the line's number, if a line has no mark that is known.
+        """
         lines = []
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(textwrap.dedent(text).splitlines(), 1):
             if not line.strip() or line.startswith("#"):
                 continue
             if line[:2] not in _MARKS:

@@ -22,7 +22,12 @@ class Required:
     at_least: float
 
 
-REQUIRED = (Required(case="2k-20s", peer="postfix", at_least=2.5),)
+REQUIRED = (
+    Required(case="2k-20s", peer="postfix", at_least=2.5),
+    Required(case="lda", peer="loop", at_least=0.8),
+    Required(case="lda-800mb", peer="loop", at_least=0.8),
+    Required(case="maildir", peer="postfix", at_least=2.0),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from mdacore.contracts import (
     API_VERSION,
+    SUSPECT_AFTER,
     Account,
     Attempt,
     Chain,
@@ -25,6 +26,7 @@ from mdacore.contracts import (
     MailCommand,
     NewMessage,
     Outcome,
+    PeekedMessage,
     Policy,
     PolicyParts,
     Provider,
@@ -34,6 +36,7 @@ from mdacore.contracts import (
     QueueStorage,
     RcptCommand,
     Relay,
+    RemoteReply,
     Session,
     Settlement,
     SpawnedProcess,
@@ -44,6 +47,7 @@ from mdacore.contracts import (
     UnknownUser,
     UserRefused,
     Validators,
+    fits,
 )
 from mdacore.hookspecs import hookimpl
 from mdacore.words import (
@@ -88,6 +92,7 @@ __all__ = [
     "API_VERSION",
     "LOCAL_ERROR",
     "STORAGE_FULL",
+    "SUSPECT_AFTER",
     "Account",
     "Attempt",
     "Body",
@@ -125,6 +130,7 @@ __all__ = [
     "NewMessage",
     "Outcome",
     "OutcomeUnknown",
+    "PeekedMessage",
     "Policy",
     "PolicyParts",
     "PrependField",
@@ -139,6 +145,7 @@ __all__ = [
     "Recipient",
     "Rejection",
     "Relay",
+    "RemoteReply",
     "RemoveFields",
     "Reply",
     "Seconds",
@@ -158,6 +165,7 @@ __all__ = [
     "UserRefused",
     "Validators",
     "domain_of",
+    "fits",
     "fold_domain",
     "hookimpl",
     "mailbox_key",

@@ -196,8 +196,8 @@ class TestProof:
             ("relays", "empty", "TypeError: build() gave no component"),
             ("relays", "rubbish", "TypeError: check() gave ['rubbish']"),
             ("relays", "exit", "SystemExit: 3"),
-            ("policies", "no_parts", "AttributeError: 'Sink' object has no attribute 'parts'"),
-            ("storages", "no_sentence", "AttributeError: 'Sink' object has no attribute 'durability'"),
+            ("policies", "no_parts", "TypeError: build() gave a Sink, which lacks parts"),
+            ("storages", "no_sentence", "TypeError: build() gave a Sink, which lacks amend, claim, "),
         ],
     )
     def test_bug_of_a_plugin_is_a_problem_of_the_instance(self, plan_of, good, install, role, kind, reason):

@@ -1,7 +1,7 @@
-"""``mdacore queue list``."""
+"""``mdacore queue list``, ``count`` and ``top``, on a storage that only lists."""
 
 import json
-import time
+import re
 
 import pytest
 
@@ -23,6 +23,7 @@ ENTRIES = [
         "recipients": [["f@example.org", None]],
     },
 ]
+AGE = re.compile(r"(?<=[\dM]) +\d+d(\d+h)?(?= )")
 FILE = """\
 plugins = ["fake_edge", "fake_storage", "fake_relay"]
 [edges.mx]
@@ -46,32 +47,25 @@ def listing(mdacore, state, tmp_path):
     return lambda *arguments: mdacore("queue", "list", "--config", "mda.toml", "--state", state, *arguments)
 
 
-@pytest.fixture
-def utc(monkeypatch):
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
 class TestTable:
-    def test_messages_have_their_marks_and_recipients_their_last_replies(self, listing, utc):
+    def test_messages_have_their_marks_and_recipients_their_last_replies(self, listing):
         expected = """\
-ID                  SIZE  ARRIVED              NEXT ATTEMPT         TRIES  SENDER
-a0000000001          100  2023-11-14 22:13:20  2023-11-14 22:14:20      1  a@example.com
+ID              SIZE     AGE    NEXT  TRIES  QUEUE     SENDER
+a0000000001      100     OLD     now      1  main      a@example.com
     b@example.org
-a0000000002*     1234567  2023-11-14 22:13:20  2023-11-14 22:14:20      1  <>
+a0000000002*   1.23M     OLD     now      1  main      <>
     c@example.org
         451 4.3.0 Try later
     d@example.org
         450 4.2.0 Busy
-a0000000003!         100  2023-11-14 22:13:20  -                        1  e [31m@example.com
+a0000000003!     100     OLD       -      1  other     e [31m@example.com
     held: looks odd
     f@example.org
--- 3 messages, 1234767 bytes
+-- 3 messages, 1.23M bytes
 """
-        assert (0, expected, "") == listing()
+        status, output, errors = listing()
+
+        assert (0, expected, "") == (status, AGE.sub("     OLD", output), errors)
 
     def test_empty_queue_is_said_to_be_empty(self, listing, state):
         (state / "spool.jsonl").write_text("")
@@ -120,6 +114,14 @@ class TestFilters:
             (("--only", "held"), ["3"]),
             (("--only", "due", "--only", "active"), ["1", "2"]),
             (("--limit", "2"), ["1", "2"]),
+            (("--lane", "local/", "--limit", "1"), ["1"]),
+            (("--lane", "local/far.test"), []),
+            (("--reason", "LOOKS"), ["3"]),
+            (("--reason", "4.2.0 busy"), ["2"]),
+            (("--min-attempts", "2"), []),
+            (("--max-attempts", "1"), ["1", "2", "3"]),
+            (("--older", "1h"), ["1", "2", "3"]),
+            (("--younger", "1h"), []),
         ],
     )
     def test_only_what_fits_is_listed(self, listing, arguments, expected):
@@ -139,6 +141,57 @@ class TestFilters:
 
         assert 2 == status
         assert "there is no queue 'mian'; did you mean 'main'?" in errors
+
+
+class TestIds:
+    @pytest.mark.parametrize("odd", ["../../x", "a" * 65, "a0000000001\n", "short", "-a00000000001", "ä0000000001"])
+    def test_an_id_is_matched_whole(self, listing, odd):
+        """Case 72: what is no id is an error of the command line, and never a path or an option."""
+        status, _, errors = listing("--", odd)
+
+        assert (2, True) == (status, "is not a queue id" in errors)
+
+    def test_what_looks_like_an_option_is_no_id(self, listing):
+        assert 2 == listing("--helpme")[0]
+
+
+class TestCount:
+    def test_each_row_has_its_states(self, listing, mdacore, state):
+        status, output, _ = mdacore("queue", "count", "--config", "mda.toml", "--state", state)
+
+        lines = [line.split()[:5] for line in output.splitlines()]
+        assert 0 == status
+        assert [
+            ["QUEUE", "MESSAGES", "DUE", "ACTIVE", "HELD"],
+            ["main", "2", "1", "1", "0"],
+            ["other", "1", "0", "0", "1"],
+            ["total", "3", "1", "1", "1"],
+        ] == lines
+
+    def test_total_is_a_bare_number(self, listing, mdacore, state):
+        assert (0, "1\n", "") == mdacore(
+            "queue", "count", "--total", "--only", "held", "--config", "mda.toml", "--state", state
+        )
+
+
+class TestTop:
+    def test_the_largest_come_first_and_a_message_counts_in_each_of_its_domains(self, listing, mdacore, state):
+        status, output, _ = mdacore("queue", "top", "--json", "--config", "mda.toml", "--state", state)
+
+        (row,) = [json.loads(line) for line in output.splitlines()]
+        assert (0, "example.org", 3, 3) == (status, row["domain"], row["messages"], row["ages"]["more"])
+
+    def test_reasons_that_differ_in_addresses_and_numbers_are_one(self, listing, mdacore, state):
+        replies = ["451 4.2.1 <a@x.test> busy, id 0123456789", "451 4.2.1 <b@y.test> busy, id 9876543210"]
+        entries = [
+            {**ENTRIES[0], "id": f"b000000000{n}", "recipients": [["x@y", one]]} for n, one in enumerate(replies)
+        ]
+        (state / "spool.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+
+        output = mdacore("queue", "top", "--by", "reason", "--json", "--config", "mda.toml", "--state", state)[1]
+
+        (row,) = [json.loads(line) for line in output.splitlines()]
+        assert ("451 4.2.1 … busy, id …", 2) == (row["reason"], row["messages"])
 
 
 class TestFailures:

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from mdacore import Client, Envelope, SessionId, testing
+from mdacore import Client, Envelope, NewMessage, SessionId, testing
 from mdacore.log import get_log
 from mdacore.queue import BoundRelay, Queue, QueueWiring, RetrySchedule, Route
 from mdacore.testing import ManualClock, MemoryStorage, ScriptedRelay
@@ -76,3 +76,13 @@ def make_envelope(*addresses: str, **given: Any) -> Envelope:
 @pytest.fixture(name="make_envelope")
 def _make_envelope() -> Callable[..., Envelope]:
     return make_envelope
+
+
+@pytest.fixture
+def make_new() -> Callable[..., NewMessage]:
+    """Makes messages as a storage gets them, due long ago."""
+
+    def make(*addresses: str, due_at: float = 0.0) -> NewMessage:
+        return NewMessage(envelope=make_envelope(*addresses), lane="local/", due_at=due_at)
+
+    return make

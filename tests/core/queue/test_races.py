@@ -26,7 +26,7 @@ from mdacore import (
 )
 from mdacore.queue import BoundPolicy
 from mdacore.runtime import Deadline
-from mdacore.testing import ManualClock, MemoryStorage, ScriptedRelay
+from mdacore.testing import ManualClock, MemoryStorage, ScriptedRelay, content_of
 
 OK = Reply.parse("250 2.0.0 Delivered")
 LATER = Reply.parse("451 4.2.1 Mailbox busy")
@@ -323,7 +323,9 @@ class TestFaults:
 
         assert [("due", 1)] == states(bench)
 
-    def test_a_body_that_cannot_be_read_for_its_notice_defers(self, make_bench, envelope, monkeypatch):
+    def test_a_body_that_cannot_be_read_for_its_notice_is_missing_in_it(self, make_bench, envelope, monkeypatch):
+        """What has become of the recipients is recorded all the same: none of them gets the message again."""
+
         class Unreadable:
             size_bytes = 10
 
@@ -337,7 +339,9 @@ class TestFaults:
         bench.storage.write([NewMessage(envelope=claimed, lane="local/", due_at=0.0)], queue="main")
         let_run(bench)
 
-        assert [("due", 1)] == states(bench)
+        assert ([], [1, 1]) == (states(bench), [attempt.number for _, attempt in bench.relay.attempts])
+        notice = content_of(bench.relay.attempts[1][0])
+        assert (1, 0) == (notice.count(b"message/delivery-status"), notice.count(b"rfc822-headers"))
 
     def test_a_message_that_cannot_be_read_now_is_read_later(self, make_bench, envelope):
         bench = make_bench(ScriptedRelay(LATER, OK))

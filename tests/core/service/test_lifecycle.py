@@ -33,7 +33,7 @@ class Part:
 
 class Assembly:
     spawning = SpawnRegistry()
-    plan = SimpleNamespace(settings=SimpleNamespace(service=ServiceKeys(), state_path=Path("/")))
+    plan = SimpleNamespace(settings=SimpleNamespace(service=ServiceKeys(control=""), state_path=Path("/")))
     def __init__(self, *parts, edges):
         self.edges = {edge.name: edge for edge in edges}
         self._parts = parts

@@ -81,7 +81,7 @@ class AmendsWhatIsClaimed(Broken):
     def amend(self, query, change):
         for entry in list(self.entries(query)):
             self._amend(entry.queue_id, self._rows[entry.queue_id], change)
-        return 0
+        return []
 
 
 class GivesItsClaimsAwayAtItsEnd(Broken):

@@ -135,6 +135,17 @@ class TestProgress:
 
         assert progress == decode_progress(encode_progress(progress))
 
+    def test_that_a_delay_was_reported_comes_back_and_stays(self):
+        progress = Progress().after({}, {2: LATER}, reports_delay=True)
+
+        assert progress == decode_progress(encode_progress(progress))
+        assert progress.after({}, {2: LATER}).is_delay_reported
+
+    def test_one_that_an_earlier_version_wrote_reports_no_delay(self):
+        fields = {"closed": [[0, "delivered", 250, "2.0.0", "Ok", ""]], "replies": [[2, 451, "4.2.1", "Busy"]]}
+
+        assert Progress(closed={0: DELIVERED}, replies={2: LATER}) == decode_progress(sealed(fields, kind=b"P"))
+
     def test_nothing_stored_is_no_progress(self):
         assert Progress() == decode_progress(None)
 

@@ -152,6 +152,7 @@ class TestPlans:
     )
     def test_it_searches(self, connection, statement):
         names = ("queue", "now", "limit", "full_lanes", "ids", "id", "reason", "key", "forgotten_at", "after", "body")
+        names += ("states", "attempts")
 
         plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", dict.fromkeys(names, "[]")).fetchall()
 

@@ -287,7 +287,7 @@ class TestQuarantine:
         with pytest.raises(StorageError):
             storage.read(storage.claim("main", 9)[1])
 
-        assert 1 == storage.amend(Query(queue_ids=[ids[1]]), Change.DISCARD)
+        assert 1 == len(storage.amend(Query(queue_ids=[ids[1]]), Change.DISCARD))
 
         assert 0 == storage.health().facts["set_aside"]
 
@@ -484,21 +484,21 @@ class TestAmend:
     def test_many_pages_and_a_limit(self, storage, clock):
         storage.write([new(clock) for _ in range(250)], queue="main")
 
-        assert 120 == storage.amend(Query(limit=120), Change.HOLD)
+        assert 120 == len(storage.amend(Query(limit=120), Change.HOLD))
         assert 120 == len(list(storage.entries(Query(states=[State.HELD]))))
-        assert 250 == storage.amend(Query(), Change.DISCARD)
+        assert 250 == len(storage.amend(Query(), Change.DISCARD))
 
     def test_only_what_is_asked_for_is_changed(self, storage, clock):
         storage.write([new(clock, claim=True), new(clock, held="why"), new(clock)], queue="main")
 
-        assert 0 == storage.amend(Query(states=[State.ACTIVE]), Change.DISCARD)
-        assert 1 == storage.amend(Query(states=[State.HELD]), Change.DISCARD)
+        assert 0 == len(storage.amend(Query(states=[State.ACTIVE]), Change.DISCARD))
+        assert 1 == len(storage.amend(Query(states=[State.HELD]), Change.DISCARD))
         assert {State.ACTIVE, State.DUE} == {entry.state for entry in listed(storage)}
 
     def test_a_limit_counts_what_can_be_changed(self, storage, clock):
         storage.write([new(clock, claim=True), new(clock)], queue="main")
 
-        assert 1 == storage.amend(Query(limit=1), Change.HOLD)
+        assert 1 == len(storage.amend(Query(limit=1), Change.HOLD))
 
         assert [State.ACTIVE, State.HELD] == [entry.state for entry in listed(storage)]
 

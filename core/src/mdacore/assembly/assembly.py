@@ -18,7 +18,7 @@ from mdacore.assembly.spawning import SpawnRegistry
 from mdacore.assembly.tree import Report
 from mdacore.contracts import Component, Edge, Policy, QueueStorage, Relay
 from mdacore.log import get_log
-from mdacore.queue import BoundPolicy, BoundRelay, Queue, QueueWiring, RetrySchedule
+from mdacore.queue import BoundPolicy, BoundRelay, Isolation, NoticeRules, Queue, QueueWiring, RetrySchedule
 from mdacore.runtime import Breaker, InstanceHealth, health_of
 
 ComponentT = TypeVar("ComponentT", bound=Component)
@@ -94,7 +94,8 @@ class Assembly:
         parts = build_parts(settings, builder)
         report.raise_if_any()
         wirer = _Wirer(settings, builder, parts)
-        queues = {name: Queue(wirer.queue(queue)) for name, queue in settings.queues.items()}
+        isolation = Isolation()
+        queues = {name: Queue(wirer.queue(queue), isolation) for name, queue in settings.queues.items()}
         edges = build_edges(settings, builder, edge_contexts(settings, builder, parts, queues))
         report.raise_if_any()
         return cls(
@@ -137,6 +138,7 @@ class _Wirer:
 
     def queue(self, queue: QueueInstance) -> QueueWiring:
         context = self.builder.context(f"queues.{queue.name}")
+        keys, notices = queue.keys, self.settings.queues[queue.keys.notice_queue or queue.name]
         return QueueWiring(
             name=queue.name,
             hostname=self.settings.hostname,
@@ -144,10 +146,16 @@ class _Wirer:
             queue_policies=[self._policy(name, "queue_policy") for name in queue.keys.policies],
             relay_policies=[self._policy(name, "relay_policy") for name in queue.keys.relay_policies],
             routes=queue.routes,
-            relays={route.relay: self._relay(route.relay) for route in queue.routes},
+            relays={route.relay: self._relay(route.relay) for route in (*queue.routes, *notices.routes)},
             retry=RetrySchedule.parse(queue.keys.retry),
             lifetime_s=queue.keys.lifetime_s,
             claims_max=queue.keys.claims_max,
+            notice_rules=NoticeRules(
+                receivers=keys.notices_to, delay_warning_s=keys.delay_warning_s, postmaster=keys.postmaster or ""
+            ),
+            notice_texts=queue.notice_texts,
+            notice_queue=notices.name,
+            notice_routes=notices.routes,
             clock=context.clock,
             log=context.log,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import attrs
 
@@ -37,6 +37,7 @@ from mdacore.runtime import Fence, SystemClock
 from mdacore.words import Problem, printable
 
 T = TypeVar("T")
+_CONTRACTS: Final[Mapping[str, type]] = {"edges": Edge, "policies": Policy, "storages": QueueStorage, "relays": Relay}
 
 
 @attrs.frozen
@@ -110,10 +111,19 @@ class Builder:
 
 
 def _build(instance: Instance[Any], context: Context) -> object:
-    component = instance.provider.build(instance.config, context)
+    component: object = instance.provider.build(instance.config, context)
     if component is None:
         raise TypeError("build() gave no component")
+    missing = [name for name in members(_CONTRACTS[str(instance.path[0])]) if not hasattr(component, name)]
+    if missing:
+        raise TypeError(f"build() gave a {type(component).__name__}, which lacks {', '.join(missing)}")
     return component
+
+
+def members(contract: type) -> list[str]:
+    """What everybody has who keeps this contract."""
+    own = (vars(base) for base in contract.__mro__ if base not in (object, Protocol, Generic))
+    return sorted({name for names in own for name in names if not name.startswith("_")})
 
 
 def _parts(policy: Policy) -> PolicyParts:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import attrs
 from attrs.validators import ge, gt, optional
 
 from mdacore.log import Level, Style
 from mdacore.queue import DEFAULT_RETRY, RetrySchedule
-from mdacore.words import Seconds
+from mdacore.words import Seconds, split_address
 
 INSTANCE_TABLES = ("edges", "queues", "policies", "storages", "relays")
 TOP_LEVEL_KEYS = ("plugins", "service", "log", *INSTANCE_TABLES)
@@ -40,6 +41,16 @@ def _check_name(_: object, __: object, name: str) -> None:
 def _check_names(_: object, __: object, names: tuple[str, ...]) -> None:
     for name in names:
         _check_name(_, __, name)
+
+
+def _check_control(_: object, __: object, control: str) -> None:
+    if control and (not control.isprintable() or not Path(control).name or control.endswith("/..")):
+        raise ValueError(f"{control!r} is not the path of a socket")
+
+
+def _check_address(_: object, __: object, address: str) -> None:
+    if not all(split_address(address)) or not address.isprintable() or " " in address:
+        raise ValueError(f"{address!r} is not an address like postmaster@example.com")
 
 
 def _check_retry(_: object, __: object, retry: str) -> None:
@@ -82,6 +93,11 @@ class ServiceKeys:
     pid_file: Path | None = attrs.field(
         default=None, metadata={"help": "A file that holds the process's number while it runs, for one at a time."}
     )
+    control: str = attrs.field(
+        default="control.sock",
+        validator=_check_control,
+        metadata={"help": 'The socket by which `mdacore queue` and `mdacore health` reach it; "" = there is none.'},
+    )
     spawn_helper: bool = attrs.field(
         default=False,
         metadata={"help": "Keep a small process with root's rights that starts delivery programs as other users."},
@@ -117,6 +133,24 @@ class RouteKeys:
 
 
 @attrs.frozen(kw_only=True)
+class NoticeTextKeys:
+    """``[queues.<name>.notice_texts]``: files with the words for people, one for each kind of notice."""
+
+    failed: Path | None = attrs.field(default=None, metadata={"help": "For mail that was refused for good."})
+    expired: Path | None = attrs.field(
+        default=None, metadata={"help": "For mail that could not be delivered in its lifetime."}
+    )
+    delayed: Path | None = attrs.field(default=None, metadata={"help": "The warning that mail is late."})
+    delivered: Path | None = attrs.field(default=None, metadata={"help": "For a sender who asked for a confirmation."})
+    relayed: Path | None = attrs.field(
+        default=None, metadata={"help": "The same, where the next system will send no confirmation."}
+    )
+    postmaster: Path | None = attrs.field(
+        default=None, metadata={"help": "For the postmaster, about a notice that could not be delivered."}
+    )
+
+
+@attrs.frozen(kw_only=True)
 class QueueKeys:
     """``[queues.<name>]``: what happens to a message between an edge and a relay."""
 
@@ -145,4 +179,25 @@ class QueueKeys:
     )
     claims_max: int = attrs.field(
         default=1000, validator=ge(1), metadata={"help": "How many messages may be in hand at once."}
+    )
+    notices_to: Literal["everyone", "authenticated"] = attrs.field(
+        default="everyone",
+        metadata={"help": "Who is told what became of their mail: every sender, or only those who logged in."},
+    )
+    delay_warning_s: Seconds = attrs.field(
+        default=Seconds(14_400.0),
+        validator=ge(Seconds(0)),
+        metadata={"help": "How old a message has to be for a warning to its sender that it is late; 0 = no warnings."},
+    )
+    postmaster: str | None = attrs.field(
+        default=None,
+        validator=optional(_check_address),
+        metadata={"help": "Who is told of notices that cannot be delivered; left out, only the log."},
+    )
+    notice_queue: str | None = attrs.field(
+        default=None,
+        metadata={"help": "The queue that sends its notices, in the same storage; left out, it does so itself."},
+    )
+    notice_texts: NoticeTextKeys | None = attrs.field(
+        default=None, metadata={"help": "Files with other words for its notices, by the kind of notice."}
     )

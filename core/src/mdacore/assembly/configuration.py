@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 from mdacore.assembly.build import Builder
 from mdacore.assembly.config import HOSTNAME, LogKeys, ServiceKeys
 from mdacore.assembly.defaults import check_choices, place_policies
 from mdacore.assembly.gather import gather
+from mdacore.assembly.notices import check_notice_queues, read_texts
 from mdacore.assembly.reading import Reader
 from mdacore.assembly.references import check_addresses, check_paths, check_presence, resolve_edge, resolve_routes
 from mdacore.assembly.roles import Role
@@ -64,7 +66,7 @@ def _read(reader: Reader, options: Options) -> Settings:
         service=service,
         log=log,
         edges={name: resolve_edge(edge, report) for name, edge in edges.items()},
-        queues=_queues(reader),
+        queues=_queues(reader, state_path),
         policies=reader.instances(Role.POLICIES),
         storages=reader.instances(Role.STORAGES),
         relays=reader.instances(Role.RELAYS),
@@ -75,15 +77,18 @@ def _read(reader: Reader, options: Options) -> Settings:
     )
 
 
-def _queues(reader: Reader) -> Mapping[str, QueueInstance]:
+def _queues(reader: Reader, state_path: Path) -> Mapping[str, QueueInstance]:
+    queues = reader.queues()
+    check_notice_queues(queues, reader.report)
     return {
         name: QueueInstance(
             name=name,
             keys=keys,
             routes=resolve_routes(name, keys, reader.report),
+            notice_texts=read_texts(name, keys, state_path, reader.report),
             values=values_of(reader.gathered.tree, ("queues", name), keys),
         )
-        for name, keys in reader.queues().items()
+        for name, keys in queues.items()
     }
 
 

@@ -75,10 +75,10 @@ def check_process(keys: ServiceKeys, state_path: Path, report: Report) -> None:
                 report.add(("service", key), "means nothing without a user")
     if os.geteuid() != ROOT:
         _check_without_root(keys, identity, report)
-    if keys.pid_file is not None:
-        folder = (state_path / keys.pid_file).parent
+    for key, path in (("pid_file", keys.pid_file), ("control", keys.control or None)):
+        folder = state_path if path is None else (state_path / path).parent
         if folder != state_path and not folder.is_dir():
-            report.add(("service", "pid_file"), f"there is no folder {folder}")
+            report.add(("service", key), f"there is no folder {folder}")
 
 
 def name_of(uid: int) -> str:

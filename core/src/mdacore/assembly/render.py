@@ -50,6 +50,7 @@ def _unused(settings: Settings) -> Iterator[str]:
     used |= {f"policies.{name}" for edge in settings.edges.values() for name in edge.keys.validators}
     used |= {f"policies.{name}" for queue in queues for name in (*queue.keys.policies, *queue.keys.relay_policies)}
     used |= {f"storages.{queue.keys.storage}" for queue in queues}
+    used |= {f"queues.{queue.keys.notice_queue}" for queue in queues}
     used |= {f"relays.{route.relay}" for queue in queues for route in queue.routes}
     for label, _ in _tables(settings):
         if "." in label and label not in used and not label.startswith("edges."):
@@ -74,6 +75,7 @@ def _queue_way(queue: QueueInstance, plan: Plan) -> Sequence[str]:
         ),
         *(("relays", text) for text in _routes(queue.routes, settings)),
         ("retries after", f"{keys.retry}; after {_duration(keys.lifetime_s)} back to the sender"),
+        *([("notices by", f"queue {keys.notice_queue}")] if keys.notice_queue else []),
     ]
     return [f"  queue {queue.name}", *_columns(facts, indent="    ")]
 

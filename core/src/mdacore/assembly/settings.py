@@ -19,7 +19,7 @@ from mdacore.assembly.roles import EdgeKeys, PolicyKeys, RelayKeys, Role, Storag
 from mdacore.assembly.sources import ENVIRONMENT_PREFIX
 from mdacore.assembly.tree import KeyPath, Tree, format_path
 from mdacore.contracts import Provider
-from mdacore.queue import Route
+from mdacore.queue import Kind, NoticeText, Route
 
 KeysT = TypeVar("KeysT")
 
@@ -97,11 +97,17 @@ class Instance(Generic[KeysT]):
 
 @attrs.frozen(kw_only=True)
 class QueueInstance:
-    """One queue; `routes` are those of its table with the relay for the rest as the last one."""
+    """One queue.
+
+    Attributes:
+        routes: those of its table with the relay for the rest as the last one.
+        notice_texts: the words of its notices.
+    """
 
     name: str
     keys: QueueKeys
     routes: Sequence[Route]
+    notice_texts: Mapping[Kind, NoticeText]
     values: Sequence[Value] = attrs.field(eq=False)
 
 

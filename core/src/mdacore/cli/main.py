@@ -10,6 +10,7 @@ import click
 
 from mdacore.cli.configuring import check, init, plan
 from mdacore.cli.extra import load_command, offered_commands
+from mdacore.cli.health import health
 from mdacore.cli.inventory import plugins, version
 from mdacore.cli.queue import queue
 from mdacore.cli.running import run
@@ -47,7 +48,7 @@ def cli() -> None:
     """
 
 
-for _command in (run, init, check, plan, plugins, queue, version):
+for _command in (run, init, check, plan, plugins, health, queue, version):
     cli.add_command(_command)
 
 

@@ -12,9 +12,12 @@ import click
 from mdacore.words import ConfigError, MdaError
 
 FAILED = 1
+BAD_DATA = 65
 NO_INPUT = 66
+UNAVAILABLE = 69
 CANNOT_CREATE = 73
 IO_ERROR = 74
+TRY_AGAIN = 75
 CONFIG = 78
 INTERRUPTED = 130
 

@@ -2,9 +2,10 @@
 
 from mdacore.contracts.component import Clock, Component, Context, EventLog, Health, Status
 from mdacore.contracts.edge import Edge, EdgeContext, Handoff
+from mdacore.contracts.fitting import fits
 from mdacore.contracts.policy import Policy, PolicyParts, QueuePolicy, RelayPolicy
 from mdacore.contracts.provider import API_VERSION, Provider
-from mdacore.contracts.relay import Attempt, Relay
+from mdacore.contracts.relay import Attempt, Relay, RemoteReply
 from mdacore.contracts.session import (
     AuthCheck,
     Chain,
@@ -37,11 +38,13 @@ from mdacore.contracts.spawning import (
     UserRefused,
 )
 from mdacore.contracts.storage import (
+    SUSPECT_AFTER,
     Change,
     Claim,
     Closing,
     NewMessage,
     Outcome,
+    PeekedMessage,
     Query,
     QueuedMessage,
     QueueEntry,
@@ -52,6 +55,7 @@ from mdacore.contracts.storage import (
 
 __all__ = [
     "API_VERSION",
+    "SUSPECT_AFTER",
     "Account",
     "Attempt",
     "AuthCheck",
@@ -82,6 +86,7 @@ __all__ = [
     "NewMessage",
     "NoSpawning",
     "Outcome",
+    "PeekedMessage",
     "Policy",
     "PolicyParts",
     "Provider",
@@ -95,6 +100,7 @@ __all__ = [
     "RcptCommand",
     "Relay",
     "RelayPolicy",
+    "RemoteReply",
     "Session",
     "SessionCheck",
     "Settlement",
@@ -106,4 +112,5 @@ __all__ = [
     "UnknownUser",
     "UserRefused",
     "Validators",
+    "fits",
 ]

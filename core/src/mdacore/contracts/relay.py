@@ -32,6 +32,21 @@ class Attempt:
     deadline_s: float
 
 
+@attrs.frozen(kw_only=True)
+class RemoteReply(Reply):
+    """What another mail system answered, from a relay that passes mail on. A plain Reply is the relay's own word, and
+    2yz then means final delivery.
+
+    Attributes:
+        remote_mta: that system's host name or address; ``""`` = unknown.
+        takes_dsn: it has also taken over the recipient's wishes for notices (RFC 3461 §5.2.1); else the queue tells the
+            sender that the message was relayed, if they asked to be told.
+    """
+
+    remote_mta: str = ""
+    takes_dsn: bool = False
+
+
 class Relay(Component, Protocol):
     """A component that delivers."""
 
@@ -39,7 +54,7 @@ class Relay(Component, Protocol):
         """Try to move the message for all of `envelope.recipients`: those still open. Blocks this greenlet.
 
         Returns one reply for each of them, by its number: 2yz delivered, 4yz deferred, 5yz failed for good.
-        Delivered means that the next hop, or the disk, has taken responsibility.
+        Delivered means that the next hop, or the disk, has taken responsibility; a next hop's answer is a RemoteReply.
 
         A recipient without a reply is deferred, and so are all of them if this raises, whatever it raises: a relay
         that knows that some were delivered must return, not raise.

@@ -15,7 +15,7 @@ from typing import Protocol
 import attrs
 
 from mdacore.contracts.component import Component
-from mdacore.words import Envelope, QueueId, Reply
+from mdacore.words import Envelope, QueueId, Recipient, Reply
 
 
 @attrs.frozen(kw_only=True)
@@ -44,8 +44,8 @@ class Claim:
     Attributes:
         attempt: this attempt's number, from 1; already counted durably.
         epoch: the fencing token: of two claims on one message the later has the higher one.
-        unsettled: how many claims before this one were neither settled nor released (crashes). From two on, the
-            message is to be attempted alone.
+        unsettled: how many claims before this one were neither settled nor released (crashes). From `SUSPECT_AFTER` on
+            the message is attempted alone.
     """
 
     queue_id: QueueId
@@ -65,12 +65,14 @@ class QueuedMessage:
         accepted_at: epoch seconds; a message's lifetime counts from here.
         queue_id: whose it is, as the record itself says; the queue refuses another's. None = the storage cannot say.
         must_bounce: an operator has decided (`Change.BOUNCE`): nothing is attempted, its recipients have failed.
+        is_delay_reported: a settlement of it had `reports_delay`.
     """
 
     envelope: Envelope
     accepted_at: float
     must_bounce: bool = False
     queue_id: QueueId | None = None
+    is_delay_reported: bool = False
 
 
 class Outcome(enum.Enum):
@@ -87,7 +89,8 @@ class Closing:
 
     Attributes:
         reply: what decided it.
-        notice: for BOUNCED: ``"sent"``, or ``"suppressed: <why>"``; else ``""``.
+        notice: ``"sent"``, or ``"suppressed: <why>"``; ``""`` where none was asked for: always so for DISCARDED, never
+            for BOUNCED.
     """
 
     outcome: Outcome
@@ -104,7 +107,9 @@ class Settlement:
         deferred: the reply of each recipient that stays open, by number.
         due_at: epoch seconds of the next attempt; used only when some stay open.
         held: why the message is held from now on; ``""`` = it is not.
-        notices: messages to store in the same step, in the claim's queue.
+        notices: messages to store in the same step, in `notice_queue`.
+        notice_queue: the queue that the notices belong to; ``""`` = the claim's.
+        reports_delay: the sender is told that the message is late; from now on it `is_delay_reported`.
     """
 
     closed: Mapping[int, Closing] = attrs.field(factory=dict)
@@ -112,6 +117,8 @@ class Settlement:
     due_at: float = 0.0
     held: str = ""
     notices: Sequence[NewMessage] = ()
+    notice_queue: str = ""
+    reports_delay: bool = False
 
 
 class State(enum.Enum):
@@ -151,8 +158,25 @@ class QueueEntry:
 
 
 @attrs.frozen(kw_only=True)
+class PeekedMessage:
+    """What an operator may read of one message, whoever has claimed it.
+
+    Attributes:
+        message: as a claim reads it. A body in a file may be gone by the time that it is read: its message has ended.
+        closed: the recipients that have met their end, as far as the storage still knows them.
+    """
+
+    message: QueuedMessage
+    closed: Sequence[tuple[Recipient, Closing]] = ()
+
+
+@attrs.frozen(kw_only=True)
 class Query:
-    """Which entries: those that fit all that is given. Nothing given: all."""
+    """Which entries: those that fit all that is given (`fits` says how). Nothing given: all.
+
+    Attributes:
+        attempts: made so far, exactly so many.
+    """
 
     queue: str = ""
     queue_ids: Collection[QueueId] = ()
@@ -160,6 +184,7 @@ class Query:
     sender: str | None = None
     recipient: str = ""
     domain: str = ""
+    attempts: int | None = None
     limit: int | None = None
 
 
@@ -172,6 +197,10 @@ class Change(enum.Enum):
     BOUNCE = "bounce"
     """Failed for good at the next claim, which comes now: the queue writes the notice."""
     DISCARD = "discard"
+
+
+SUSPECT_AFTER = 2
+"""From so many claims on that ended without being settled or released, a message is a suspect."""
 
 
 class QueueStorage(Component, Protocol):
@@ -199,7 +228,7 @@ class QueueStorage(Component, Protocol):
     def start_reading(self) -> None:
         """Instead of `start`, for reading beside whoever owns the store: takes no lock, creates and changes nothing.
 
-        After it only `entries`, `durability` and `stop` may be called. Raises StorageError if there is no store.
+        After it only `entries`, `peek`, `durability` and `stop` may be called. Raises StorageError if there is none.
         """
 
     def refusal(self, size_bytes: int) -> Reply | None:
@@ -213,9 +242,19 @@ class QueueStorage(Component, Protocol):
         """
 
     def claim(self, queue: str, limit: int, *, full_lanes: Collection[str] = ()) -> Sequence[Claim]:
-        """At most `limit` messages that are due, nobody's, not held and in no full lane; the longest due first.
+        """At most `limit` messages that are due, nobody's, not held, in no full lane and no suspects (`claim_suspect`);
+        the longest due first.
 
         The attempt is counted durably before this returns. Empty = nothing to do now.
+        """
+
+    def has_suspect(self, queue: str) -> bool:
+        """Whether `claim_suspect` would find one. Changes nothing."""
+
+    def claim_suspect(self, queue: str) -> Claim | None:
+        """One message that is due, of those of which `SUSPECT_AFTER` claims have ended in a crash; None = no such.
+
+        Those with the fewest crashes come first.         The attempt is counted as `claim` does. One that is settled and still open is no suspect any more.
         """
 
     def release(self, claim: Claim) -> None:
@@ -241,5 +280,15 @@ class QueueStorage(Component, Protocol):
     def entries(self, query: Query) -> Iterator[QueueEntry]:
         """Stream what fits, by arrival, in pages of one short transaction each: memory does not grow with the queue."""
 
-    def amend(self, query: Query, change: Change) -> int:
-        """Change all that fit and nobody has claimed; returns how many. Durable on return; pages as `entries` does."""
+    def peek(self, queue_id: QueueId) -> PeekedMessage | None:
+        """One message with its body, claimed or not; None = there is none. Changes nothing.
+
+        Raises StorageError if its record is damaged.
+        """
+
+    def amend(self, query: Query, change: Change) -> Sequence[QueueId]:
+        """Change all that fit and nobody has claimed; gives their ids. Durable on return; pages as `entries` does.
+
+        `states` and `attempts` are looked at in the step that changes the message: whoever gives those that it has seen
+        changes nothing that has been changed since. Whoever may change very many asks for some ids at a time.
+        """

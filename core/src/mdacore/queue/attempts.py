@@ -8,7 +8,7 @@ lifetime, closes a recipient.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from greenlet import GreenletExit
@@ -18,7 +18,8 @@ from mdacore.contracts import Attempt, Claim, Closing, NewMessage, Outcome, Queu
 from mdacore.queue import storages
 from mdacore.queue.conclusion import conclude
 from mdacore.queue.lanes import Job
-from mdacore.queue.notices import FailureNotice
+from mdacore.queue.notices import SENT, Report
+from mdacore.queue.notifying import Notifier
 from mdacore.queue.policies import FencedPolicy, call_relay_policy
 from mdacore.queue.relays import call_relay
 from mdacore.queue.routing import RouteTable, relay_of
@@ -32,7 +33,6 @@ from mdacore.words import (
     Envelope,
     Hold,
     MdaError,
-    Recipient,
     Rejection,
     Reply,
 )
@@ -44,7 +44,7 @@ GIVE_BACK: Final = Settlement()
 
 
 class Attempts:
-    """Those of one queue.
+    """Those of one queue. `routes` are those of its notices.
 
     Attributes:
         is_stopping: what is cut short now is deferred, however old it is.
@@ -52,7 +52,7 @@ class Attempts:
 
     def __init__(self, wiring: QueueWiring, routes: RouteTable, fences: Mapping[str, Fence], storage: Fence) -> None:
         self._wiring = wiring
-        self._routes = routes
+        self._notifier = Notifier(wiring, routes)
         self._relay_fences = fences
         self._storage_fence = storage
         self._log = wiring.log
@@ -128,28 +128,36 @@ class Attempts:
 
     def _concluded(self, claim: Claim, message: QueuedMessage, replies: Mapping[int, Reply]) -> Settlement:
         now = self._wiring.clock.now()
-        is_expired = not self.is_stopping and claim.attempt > 1 and now - message.accepted_at >= self._wiring.lifetime_s
-        result = conclude(message.envelope, replies, is_expired=is_expired)
+        age_s = now - message.accepted_at
+        is_retried = claim.attempt > 1 and not self.is_stopping  # a clock that jumps makes no message old by itself
+        rules = self._wiring.notice_rules
+        result = conclude(
+            message.envelope,
+            replies,
+            is_expired=is_retried and age_s >= self._wiring.lifetime_s,
+            is_late=is_retried and not message.is_delay_reported and rules.is_late(age_s),
+            rules=rules,
+        )
         delay_s = self._retry_delay_s(claim)
+        late = result.late if result.reports else ()
         settlement = Settlement(
             closed=result.closed,
             deferred=result.deferred,
             due_at=now + delay_s,
-            notices=self._notices(claim, message.envelope, result.to_report, now) if result.to_report else (),
+            notices=self._notices(claim, message, result.reports, now) if result.reports else (),
+            notice_queue=self._wiring.notice_queue,
+            reports_delay=bool(late),
         )
-        self._log_result(claim, message.envelope, settlement, delay_s)
+        self._log_result(claim, message.envelope, settlement, late, delay_s)
         return settlement
 
     def _retry_delay_s(self, claim: Claim) -> float:
         return self._wiring.retry.delay_s(claim.attempt, random.random())  # noqa: S311 - jitter, not a secret
 
     def _notices(
-        self, claim: Claim, original: Envelope, failed: Sequence[tuple[Recipient, Closing]], now: float
-    ) -> list[NewMessage]:
-        notice = FailureNotice(
-            queue_id=claim.queue_id, original=original, failed=failed, hostname=self._wiring.hostname, now=now
-        ).envelope()
-        return [NewMessage(envelope=notice, lane=self._routes.lane(notice), due_at=now)]
+        self, claim: Claim, message: QueuedMessage, reports: Sequence[Report], now: float
+    ) -> Sequence[NewMessage]:
+        return self._notifier.messages(claim, message, reports, now=now)
 
     def _discarded(self, envelope: Envelope, verdict: Discard) -> Settlement:
         rcpts = [recipient.address for recipient in envelope.recipients]
@@ -157,14 +165,17 @@ class Attempts:
         closing = Closing(outcome=Outcome.DISCARDED, reply=Reply(code=250, text=verdict.reason))
         return Settlement(closed={rcpt.number: closing for rcpt in envelope.recipients})
 
-    def _log_result(self, claim: Claim, envelope: Envelope, settlement: Settlement, delay_s: float) -> None:
+    def _log_result(
+        self, claim: Claim, envelope: Envelope, settlement: Settlement, late: Collection[int], delay_s: float
+    ) -> None:
         """One line for all recipients that met the same end with the same words."""
         rcpts: dict[tuple[str, str, str], list[str]] = {}
         closed, deferred = settlement.closed, settlement.deferred
         for recipient in envelope.recipients:
             end = closed.get(recipient.number)
             if end is None:
-                key = (events.QUEUE_DEFERRED, str(deferred[recipient.number]), "")
+                notice = SENT if recipient.number in late else ""
+                key = (events.QUEUE_DEFERRED, str(deferred[recipient.number]), notice)
             else:
                 is_delivered = end.outcome is Outcome.DELIVERED
                 key = (events.QUEUE_DELIVERED if is_delivered else events.QUEUE_BOUNCED, str(end.reply), end.notice)

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from mdacore.contracts import Closing, Outcome
-from mdacore.queue.notices import suppressed
+from mdacore.contracts import Closing, Outcome, RemoteReply
+from mdacore.queue.notices import SENT, Kind, NoticeRules, Report, suppressed
 from mdacore.words import Envelope, Recipient, Reply, printable
 
 UNANSWERED = Reply(code=451, enhanced="4.3.0", text="Delivery was attempted without a result")
+DEFAULT_RULES = NoticeRules()
 
 
 @attrs.frozen(kw_only=True)
@@ -21,34 +22,77 @@ class Conclusion:
     """What one attempt comes to.
 
     Attributes:
-        closed: delivered or failed for good, by recipient number; a bounce says what becomes of its notice.
+        closed: delivered or failed for good, by recipient number; each says what becomes of its notice.
         deferred: still open, by recipient number.
-        to_report: the bounces that a notice has to speak of.
+        reports: what notices have to say.
     """
 
     closed: Mapping[int, Closing]
     deferred: Mapping[int, Reply]
-    to_report: Sequence[tuple[Recipient, Closing]]
+    reports: Sequence[Report]
+
+    @property
+    def late(self) -> frozenset[int]:
+        """Those still open of whom the sender is told that they are late, by number."""
+        return frozenset(report.recipient.number for report in self.reports if report.kind is Kind.DELAYED)
 
 
-def conclude(envelope: Envelope, replies: Mapping[int, Reply], *, is_expired: bool) -> Conclusion:
-    """2yz closes as delivered, 5yz as bounced; 4yz defers, or bounces once the message's lifetime is over."""
+def conclude(
+    envelope: Envelope,
+    replies: Mapping[int, Reply],
+    *,
+    is_expired: bool,
+    is_late: bool = False,
+    rules: NoticeRules = DEFAULT_RULES,
+) -> Conclusion:
+    """2yz closes as delivered, 5yz as bounced; 4yz defers, or bounces once the message's lifetime is over.
+
+    `is_late`: the sender of what is deferred is to be told, as far as that is due.
+    """
     closed: dict[int, Closing] = {}
     deferred: dict[int, Reply] = {}
-    to_report: list[tuple[Recipient, Closing]] = []
+    reports: list[Report] = []
     for recipient in envelope.recipients:
         number, reply = recipient.number, replies[recipient.number]
         if reply.code < 300:
-            closed[number] = Closing(outcome=Outcome.DELIVERED, reply=reply)
+            kind = _kind_of_success(reply) if "SUCCESS" in recipient.notify else None
+            notice = _noted(_report(kind, recipient, reply), envelope, rules, into=reports) if kind else ""
+            closed[number] = Closing(outcome=Outcome.DELIVERED, reply=reply, notice=notice)
         elif reply.code < 500 and not is_expired:
             deferred[number] = reply
+            if is_late:
+                _noted(_report(Kind.DELAYED, recipient, reply), envelope, rules, into=reports)
         else:
-            why_not = suppressed(envelope, recipient)
             last = reply if reply.is_permanent else expired(reply)
-            closing = closed[number] = Closing(outcome=Outcome.BOUNCED, reply=last, notice=why_not or "sent")
-            if not why_not:
-                to_report.append((recipient, closing))
-    return Conclusion(closed=closed, deferred=deferred, to_report=to_report)
+            report = _report(_kind_of_failure(envelope, reply), recipient, reply, status=last.enhanced)
+            notice = _noted(report, envelope, rules, into=reports)
+            closed[number] = Closing(outcome=Outcome.BOUNCED, reply=last, notice=notice)
+    return Conclusion(closed=closed, deferred=deferred, reports=reports)
+
+
+def _noted(report: Report, envelope: Envelope, rules: NoticeRules, *, into: list[Report]) -> str:
+    """Put the report to the others if a notice of it is due; gives what the closing says about it."""
+    if why_not := suppressed(report.kind, envelope, report.recipient, rules):
+        return why_not
+    into.append(report)
+    return SENT
+
+
+def _report(kind: Kind, recipient: Recipient, reply: Reply, *, status: str = "") -> Report:
+    return Report(kind=kind, recipient=recipient, status=status or reply.enhanced, reply=reply)
+
+
+def _kind_of_success(reply: Reply) -> Kind | None:
+    """RFC 3461 §5.2.1 to §5.2.3; None = the next hop has taken over what the sender wishes to be told."""
+    if isinstance(reply, RemoteReply):
+        return None if reply.takes_dsn else Kind.RELAYED
+    return Kind.DELIVERED
+
+
+def _kind_of_failure(envelope: Envelope, reply: Reply) -> Kind:
+    if not envelope.sender:
+        return Kind.POSTMASTER
+    return Kind.FAILED if reply.is_permanent else Kind.EXPIRED
 
 
 def complete(envelope: Envelope, replies: object) -> tuple[dict[int, Reply], list[Recipient]]:

@@ -19,7 +19,7 @@ from mdacore.queue.lanes import Job, Lane, Lanes
 from mdacore.queue.routing import RouteTable
 from mdacore.queue.wiring import QueueWiring
 from mdacore.runtime import Fence, Workers
-from mdacore.words import ClaimLost, Discard, Hold, MdaError
+from mdacore.words import ClaimLost, Discard, Hold, MdaError, printable
 
 STOP_WAIT_S = 1.0
 """How long `stop` waits, twice, for results to be recorded."""
@@ -28,7 +28,7 @@ SETTLE_RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 class Delivery:
-    """The attempts of one queue, and what they wait for.
+    """The attempts of one queue, and what they wait for. `routes` are those of its notices.
 
     Attributes:
         lanes: where there is room, and what is in hand.
@@ -68,6 +68,12 @@ class Delivery:
         if job is not None:
             job.is_lost = True
             self._attempting.kill(lambda _, running: running is job)
+
+    def wait_until_empty(self) -> None:
+        """Block until nothing is in hand, nor about to be."""
+        while not self.lanes.is_empty:
+            self.room_changed.clear()
+            self.room_changed.wait()
 
     def drain(self, grace_s: float) -> bool:
         """Give back what waits, let running attempts finish; True if all did within `grace_s`."""
@@ -119,7 +125,7 @@ class Delivery:
             if settlement is GIVE_BACK:
                 self._release(job.claim)
             elif settlement is not None:
-                self._settle(job.claim, settlement)
+                self.settle(job.claim, settlement)
         finally:
             self.lanes.end(job.claim)
             self.lanes.forget_if_idle(lane)
@@ -132,14 +138,14 @@ class Delivery:
         except (MdaError, Discard, Hold, gevent.Timeout):
             return self._attempts.retry(job.claim)
 
-    def _settle(self, claim: Claim, settlement: Settlement) -> None:
+    def settle(self, claim: Claim, settlement: Settlement) -> None:
         """Record the result, however often it takes: an unrecorded delivery is repeated after a restart."""
         tries, wait_s, was_cut = 0, 0.0, False
         while True:
             try:
                 if wait_s:
                     self._clock.sleep(wait_s)
-                self._storage_fence.call(self._storage.settle, claim, settlement)
+                notice_ids = self._storage_fence.call(self._storage.settle, claim, settlement)
             except ClaimLost:
                 self._log.warning(events.QUEUE_CLAIM_LOST)
                 return
@@ -152,13 +158,23 @@ class Delivery:
                     raise
                 was_cut, wait_s = True, 0.0
             else:
+                if settlement.notices:
+                    self._log_notices(settlement, notice_ids)
                 return
+
+    def _log_notices(self, settlement: Settlement, notice_ids: object) -> None:
+        """Under which ids they go on; what a storage gives instead of ids is not looked at further."""
+        queue_ids = notice_ids if isinstance(notice_ids, list | tuple) else ()
+        for queue_id, notice in zip(queue_ids, settlement.notices, strict=False):
+            (recipient,) = notice.envelope.recipients
+            self._log.info(events.QUEUE_NOTICE_STORED, notice_id=printable(str(queue_id), 64), rcpt=recipient.address)
 
     def _give_back(self, claim: Claim) -> None:
         try:
             self._release(claim)
         finally:
             self.lanes.end(claim)
+            self.room_changed.set()
 
     def _release(self, claim: Claim) -> None:
         try:
@@ -168,4 +184,4 @@ class Delivery:
             if (
                 not isinstance(error, ClaimLost) and not self.lanes.is_closed
             ):  # else nobody would have it before a start
-                self._settle(claim, self._attempts.retry(claim))
+                self.settle(claim, self._attempts.retry(claim))

@@ -74,6 +74,7 @@ class Lanes:
     Attributes:
         in_hand: everything claimed and not settled, also what has left its lane to be recorded.
         is_closed: there is room for nothing more.
+        is_paused: nor for the time being, until a suspect has been attempted alone.
     """
 
     def __init__(self, relays: Mapping[str, BoundRelay], *, claims_max: int) -> None:
@@ -84,11 +85,17 @@ class Lanes:
         self._promised = 0
         self.in_hand: dict[Key, Job] = {}
         self.is_closed = False
+        self.is_paused = False
 
     @property
     def room(self) -> int:
         """How many more messages may be claimed now, over all lanes."""
-        return 0 if self.is_closed else self._claims_max - len(self.in_hand) - self._promised
+        return 0 if self.is_closed or self.is_paused else self._claims_max - len(self.in_hand) - self._promised
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is in hand, and nothing was promised to writes that have not returned."""
+        return not self.in_hand and not self._promised
 
     @property
     def full(self) -> set[str]:

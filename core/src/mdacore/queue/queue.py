@@ -16,10 +16,11 @@ from mdacore import events
 from mdacore.contracts import Claim, Health, NewMessage, QueuedMessage
 from mdacore.queue import storages
 from mdacore.queue.delivery import Delivery
-from mdacore.queue.intake import Intake
+from mdacore.queue.intake import Intake, Part, without_duplicates
 from mdacore.queue.lanes import Job
 from mdacore.queue.renewal import Renewal
 from mdacore.queue.routing import RouteTable
+from mdacore.queue.suspects import Isolation, Suspects
 from mdacore.queue.wiring import QueueWiring
 from mdacore.runtime import Fence
 from mdacore.words import (
@@ -45,9 +46,9 @@ CLAIM_RETRY_S = 5.0
 
 
 class Queue:
-    """Decides when what is attempted; owns retries and bounces."""
+    """Decides when what is attempted; owns retries and bounces. Queues of one process share an `isolation`."""
 
-    def __init__(self, wiring: QueueWiring) -> None:
+    def __init__(self, wiring: QueueWiring, isolation: Isolation | None = None) -> None:
         self._wiring = wiring
         self._storage = wiring.storage
         self._log = wiring.log
@@ -66,9 +67,11 @@ class Queue:
         timeless = {name: attrs.evolve(fence, deadline_s=None, breaker=None) for name, fence in fences.items()}
         routes = RouteTable(wiring.routes, wiring.relays, timeless)
         self._intake = Intake(wiring, routes)
-        self._delivery = Delivery(wiring, routes, fences, self._storage_fence)
+        notice_routes = RouteTable(wiring.notice_routes, wiring.relays, timeless) if wiring.notice_routes else routes
+        self._delivery = Delivery(wiring, notice_routes, fences, self._storage_fence)
         self._lanes = self._delivery.lanes
         self._renewal = Renewal(wiring, self._delivery, self._storage_fence)
+        self._suspects = Suspects(wiring, self._delivery, self._storage_fence, isolation or Isolation())
         self._claimer: gevent.Greenlet[..., None] | None = None
         self._renewer: gevent.Greenlet[..., None] | None = None
         self._is_accepting = False
@@ -90,6 +93,17 @@ class Queue:
     def accept(self, envelope: Envelope) -> Sequence[Reply]:
         reply = self._accepted(envelope) if self._is_accepting else NOT_RUNNING
         return [reply] * len(envelope.recipients)
+
+    def restore(self, envelope: Envelope, *, held: str, due_at: float, key: str) -> Sequence[QueueId]:
+        """Store a message that was exported elsewhere; gives its ids: several if its recipients go to several relays.
+
+        It has passed its policies there. It needs only the storage to run, not the queue. Two of the same `key` are one
+        message, as `QueueStorage.write` says. Raises MdaError.
+        """
+        parts = [Part(envelope=without_duplicates(envelope), held=held)]
+        messages = self._intake.messages(parts, due_at=due_at, promise=lambda _lane: False)
+        given = self._storage_fence.call(lambda: self._storage.write(messages, queue=self._wiring.name, key=key))
+        return [_queue_id(one) for one in given]
 
     # Component
 
@@ -182,8 +196,9 @@ class Queue:
             if lanes.room <= 0:
                 delivery.room_changed.wait()
                 continue
-            full_lanes = lanes.full
             try:
+                self._suspects.attempt()
+                full_lanes = lanes.full
                 claims = self._storage_fence.call(self._claim_or_wait, full_lanes)
             except MdaError as error:
                 self._log.error(events.QUEUE_CLAIM_FAILED, error=str(error), retry_s=CLAIM_RETRY_S)
@@ -196,7 +211,10 @@ class Queue:
 
     def _claim_or_wait(self, full_lanes: Collection[str]) -> Sequence[Claim]:
         """What is due. If nothing is and no lane is full, wait first until the storage says that something may be."""
-        limit = min(self._lanes.room, CLAIM_BATCH_MAX)
+        room, half = self._lanes.room, self._wiring.claims_max // 2
+        limit = min(
+            max(1, room - half), CLAIM_BATCH_MAX
+        )  # all of them may be for one lane, and half stays free of that
         claims = storages.claim(self._storage, self._wiring.name, limit, full_lanes)
         storages.check_new(claims, self._lanes.in_hand)
         if not claims and not full_lanes:

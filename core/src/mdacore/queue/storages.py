@@ -70,6 +70,19 @@ def check_new(claims: Sequence[Claim], in_hand: Collection[tuple[QueueId, int]])
             raise BrokenContract(f"claim() gave {_shown(one)} again, which is in hand")
 
 
+def has_suspect(storage: QueueStorage, queue: str) -> bool:
+    """Whether there is one that has to be attempted alone."""
+    return storage.has_suspect(queue) is True
+
+
+def claim_suspect(storage: QueueStorage, queue: str) -> Claim | None:
+    """One that has to be attempted alone."""
+    given: object = storage.claim_suspect(queue)
+    if given is not None and not (isinstance(given, Claim) and given.queue == queue and given.unsettled):
+        raise BrokenContract(f"claim_suspect() gave {_shown(given)} for queue {queue!r}")
+    return given
+
+
 def read(storage: QueueStorage, claim: Claim) -> QueuedMessage:
     """The claimed message, and no other."""
     message: object = storage.read(claim)

@@ -8,6 +8,7 @@ from typing import Generic, Literal, TypeVar
 import attrs
 
 from mdacore.contracts import Clock, EventLog, QueuePolicy, QueueStorage, Relay, RelayPolicy
+from mdacore.queue.notices import Kind, NoticeRules, NoticeText, default_texts
 from mdacore.queue.retry import RetrySchedule
 from mdacore.runtime import Breaker
 
@@ -62,6 +63,9 @@ class QueueWiring:
         relays: by instance name; every route's relay is in here.
         claims_max: how many messages may be claimed and unsettled at once.
         policies_deadline_s: all queue policies of one message together (RFC 5321 §4.5.3.2.6: the client waits 600 s).
+        notice_texts: one for each kind.
+        notice_queue: the queue that sends its notices; ``""`` = itself. It is in the same storage.
+        notice_routes: the routes of that queue, where it is another one; their relays are in `relays` too.
     """
 
     name: str
@@ -75,5 +79,9 @@ class QueueWiring:
     lifetime_s: float
     claims_max: int = 1000
     policies_deadline_s: float = 240.0
+    notice_rules: NoticeRules = attrs.field(factory=NoticeRules)
+    notice_texts: Mapping[Kind, NoticeText] = attrs.field(factory=default_texts)
+    notice_queue: str = ""
+    notice_routes: Sequence[Route] = ()
     clock: Clock
     log: EventLog

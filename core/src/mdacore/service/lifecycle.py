@@ -1,7 +1,7 @@
 """Service: starts an assembly's components in order, drains them, and stops them in reverse.
 
 Order of start: edges bind their sockets, then the process itself (pid file, privileges), then storages, relays,
-policies, queues, and last the edges accept.
+policies, queues, then the edges accept, and last the control socket, which is also the first to stop.
 Invariant: whatever `start` raises, nothing that it began is left running, bound or locked.
 """
 
@@ -18,7 +18,7 @@ from mdacore import events
 from mdacore.contracts import Component, Edge
 from mdacore.log import get_log
 from mdacore.runtime import Deadline, InstanceHealth, health_of
-from mdacore.service.process import parts_of_process
+from mdacore.service.process import control_of, parts_of_process
 from mdacore.service.vitals import process_health
 from mdacore.words import MdaError, StartError
 
@@ -47,6 +47,7 @@ class Service:
         self._process_parts = dict(parts_of_process(assembly))
         self._assembly = assembly
         self._components = dict(assembly.components())
+        self._control = dict(control_of(assembly, self.health))
         self._edges: Mapping[str, Edge] = dict(assembly.edges)
         self._to_stop: list[tuple[str, Component]] = []
         self._log = get_log()
@@ -106,14 +107,15 @@ class Service:
 
     def health(self) -> Mapping[str, InstanceHealth]:
         """How each instance is, by its name, and the process as ``"service"``. Neither blocks nor raises."""
-        own = {name: health_of(name, part, breakers={}, log=self._log) for name, part in self._process_parts.items()}
+        parts = {**self._process_parts, **self._control}
+        own = {name: health_of(name, part, breakers={}, log=self._log) for name, part in parts.items()}
         process = InstanceHealth(instance="service", own=process_health())
         return {"service": process, **own, **self._assembly.health()}
 
     def _steps(self) -> Iterator[tuple[str, Step, Component]]:
         for name, edge in self._edges.items():
             yield name, edge.bind, edge
-        for name, component in [*self._process_parts.items(), *self._components.items()]:
+        for name, component in [*self._process_parts.items(), *self._components.items(), *self._control.items()]:
             yield name, component.start, component
 
     def _drain(self, name: str, component: Component, grace_s: float) -> bool:

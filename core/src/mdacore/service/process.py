@@ -4,12 +4,15 @@ that those before it need.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mdacore.assembly.identity import UnknownName, find_identity
 from mdacore.contracts import Component
 from mdacore.log import get_log
+from mdacore.runtime import InstanceHealth
+from mdacore.service.control import ControlSocket
+from mdacore.service.control.desk import ServiceDesk
 from mdacore.service.pid_file import PidFile
 from mdacore.service.privileges import Privileges
 from mdacore.service.spawn_helper import SpawnHelper
@@ -41,3 +44,14 @@ def parts_of_process(assembly: Assembly) -> Iterator[tuple[str, Component]]:
             SpawnHelper(assembly.spawning, min_uid=settings.service.min_uid, log=log),
         )
     yield "service.user", Privileges(identity, settings.state_path, get_log("service.user"))
+
+
+def control_of(
+    assembly: Assembly, health: Callable[[], Mapping[str, InstanceHealth]]
+) -> Iterator[tuple[str, ControlSocket]]:
+    """The control socket with its label; nothing if there is to be none. It starts last: it speaks of what runs."""
+    settings = assembly.plan.settings
+    if settings.service.control:
+        log = get_log("service.control")
+        path = settings.state_path / settings.service.control
+        yield "service.control", ControlSocket(path, ServiceDesk(assembly, health, log), log)

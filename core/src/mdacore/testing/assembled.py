@@ -92,7 +92,7 @@ class AssembledService:
     def make_due(self) -> int:
         """Let what waits for its next attempt be attempted now, as an operator can; returns how many."""
         waiting = Query(states=[State.DUE])
-        return sum(storage.amend(waiting, Change.DUE_NOW) for storage in self.assembly.storages.values())
+        return sum(len(storage.amend(waiting, Change.DUE_NOW)) for storage in self.assembly.storages.values())
 
     def wait_until_idle(self, timeout_s: float = PATIENCE_S) -> None:
         """Block until nothing is attempted and nothing is due: the rest is held, or waits for a later attempt.

@@ -10,6 +10,7 @@ import attrs
 from gevent.event import Event
 
 from mdacore.contracts import (
+    SUSPECT_AFTER,
     Change,
     Claim,
     Clock,
@@ -17,14 +18,16 @@ from mdacore.contracts import (
     Health,
     NewMessage,
     Outcome,
+    PeekedMessage,
     Query,
     QueuedMessage,
     QueueEntry,
     Settlement,
     State,
+    fits,
 )
 from mdacore.testing.clock import ManualClock
-from mdacore.words import ClaimLost, Content, Envelope, MemoryBody, QueueId, Reply, StorageError, domain_of
+from mdacore.words import ClaimLost, Content, Envelope, MemoryBody, QueueId, Recipient, Reply, StorageError
 
 POLL_S = 0.05
 
@@ -42,7 +45,9 @@ class _Row:
     lease_ends_at: float = math.inf
     unsettled: int = 0
     must_bounce: bool = False
+    is_delay_reported: bool = False
     last: dict[int, Reply] = attrs.field(factory=dict)
+    closed: list[tuple[Recipient, Closing]] = attrs.field(factory=list)
 
 
 @attrs.define
@@ -112,8 +117,25 @@ class MemoryStorage:
             (row.due_at, queue_id)
             for queue_id, row in self._rows.items()
             if row.queue == queue and self._is_free(row) and row.due_at <= now and row.message.lane not in full_lanes
+            if row.unsettled < SUSPECT_AFTER
         ]
         return [self._claim(queue_id) for _, queue_id in sorted(due)[:limit]]
+
+    def has_suspect(self, queue: str) -> bool:
+        return self._suspect(queue) is not None
+
+    def claim_suspect(self, queue: str) -> Claim | None:
+        queue_id = self._suspect(queue)
+        return None if queue_id is None else self._claim(queue_id)
+
+    def _suspect(self, queue: str) -> QueueId | None:
+        now = self._clock.now()
+        found = [
+            (row.unsettled, row.due_at, queue_id)
+            for queue_id, row in self._rows.items()
+            if row.queue == queue and self._is_free(row) and row.due_at <= now and row.unsettled >= SUSPECT_AFTER
+        ]
+        return min(found)[2] if found else None
 
     def release(self, claim: Claim) -> None:
         row = self._owned(claim)
@@ -123,21 +145,19 @@ class MemoryStorage:
 
     def read(self, claim: Claim) -> QueuedMessage:
         self._fail("read")
-        row = self._owned(claim)
-        return QueuedMessage(
-            envelope=row.envelope,
-            accepted_at=row.envelope.received_at,
-            must_bounce=row.must_bounce,
-            queue_id=claim.queue_id,
-        )
+        return self._queued(claim.queue_id, self._owned(claim))
 
     def settle(self, claim: Claim, settlement: Settlement) -> Sequence[QueueId]:
         self._fail("settle")
         row = self._owned(claim)
         self.settled.append((claim, settlement))
         open_recipients = tuple(r for r in row.envelope.recipients if r.number not in settlement.closed)
-        notices = [self._insert(notice, claim.queue) for notice in settlement.notices]
+        notice_queue = settlement.notice_queue or claim.queue
+        notices = [self._insert(notice, notice_queue) for notice in settlement.notices]
+        row.is_delay_reported |= settlement.reports_delay
         if open_recipients:
+            ended = [r for r in row.envelope.recipients if r.number in settlement.closed]
+            row.closed += [(r, settlement.closed[r.number]) for r in ended]
             row.envelope = attrs.evolve(row.envelope, recipients=open_recipients)
             row.last.update(settlement.deferred)
             row.due_at, row.held, row.is_claimed, row.unsettled = settlement.due_at, settlement.held, False, 0
@@ -157,17 +177,19 @@ class MemoryStorage:
         found = 0
         for queue_id, row in list(self._rows.items()):
             entry = self._entry(queue_id, row)
-            if found != query.limit and _fits(entry, query):
+            if found != query.limit and fits(entry, query):
                 found += 1
                 yield entry
 
-    def amend(self, query: Query, change: Change) -> int:
-        amended = 0
-        for entry in self.entries(query):
-            row = self._rows[entry.queue_id]
-            if not row.is_claimed:
-                amended += 1
-                self._amend(entry.queue_id, row, change)
+    def peek(self, queue_id: QueueId) -> PeekedMessage | None:
+        row = self._rows.get(queue_id)
+        return None if row is None else PeekedMessage(message=self._queued(queue_id, row), closed=tuple(row.closed))
+
+    def amend(self, query: Query, change: Change) -> Sequence[QueueId]:
+        self._fail("amend")
+        amended = [entry.queue_id for entry in self.entries(query) if entry.state is not State.ACTIVE]
+        for queue_id in amended:
+            self._amend(queue_id, self._rows[queue_id], change)
         self._changed.set()
         return amended
 
@@ -222,13 +244,14 @@ class MemoryStorage:
         if change is Change.HOLD:
             row.held = row.held or "held by an operator"
         elif change is Change.RELEASE:
-            row.held = ""
+            row.held, row.unsettled = "", 0
         elif change is Change.DISCARD:
             closing = Closing(outcome=Outcome.DISCARDED, reply=Reply(code=250, text="Discarded by an operator"))
             claim = self._claim(queue_id)
             self.settle(claim, Settlement(closed={rcpt.number: closing for rcpt in row.envelope.recipients}))
         else:
             row.held, row.due_at, row.must_bounce = "", self._clock.now(), change is Change.BOUNCE
+            row.unsettled = 0 if row.must_bounce else row.unsettled
 
     def _entry(self, queue_id: QueueId, row: _Row) -> QueueEntry:
         state = State.ACTIVE if row.is_claimed else State.HELD if row.held else State.DUE
@@ -246,6 +269,16 @@ class MemoryStorage:
             held=row.held,
         )
 
+    def _queued(self, queue_id: QueueId, row: _Row) -> QueuedMessage:
+        accepted_at = row.envelope.received_at
+        return QueuedMessage(
+            envelope=row.envelope,
+            accepted_at=accepted_at,
+            must_bounce=row.must_bounce,
+            queue_id=queue_id,
+            is_delay_reported=row.is_delay_reported,
+        )
+
     def _fail(self, method: str) -> None:
         if self.fail_next.get(method):
             raise self.fail_next[method].pop(0)
@@ -260,15 +293,3 @@ def _kept(envelope: Envelope) -> Envelope:
     except OSError as error:
         raise StorageError(f"the body: {error}") from error
     return envelope.with_content(Content(body, envelope.content.edits))
-
-
-def _fits(entry: QueueEntry, query: Query) -> bool:
-    addresses = [address for address, _ in entry.recipients]
-    return (
-        (not query.queue or entry.queue == query.queue)
-        and (not query.queue_ids or entry.queue_id in query.queue_ids)
-        and (not query.states or entry.state in query.states)
-        and (query.sender is None or entry.sender == query.sender)
-        and (not query.recipient or query.recipient in addresses)
-        and (not query.domain or query.domain in {domain_of(address) for address in addresses})
-    )

@@ -21,6 +21,7 @@ import gevent
 import pytest
 
 from mdacore.contracts import (
+    SUSPECT_AFTER,
     Change,
     Claim,
     Clock,
@@ -312,6 +313,61 @@ class StorageContract(StorageLifeContract):
         assert (notice_id, "main", "") == (entry.queue_id, entry.queue, entry.sender)
         assert [notice_id] == [again.queue_id for again in storage.claim("main", 1)]
 
+    def test_notices_may_go_to_another_queue(self, storage: QueueStorage, clock: ManualClock) -> None:
+        """Also while the message itself stays where it is, as with a warning that it is late."""
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+        notice = new(clock, envelope=make_envelope(clock, "alice@example.org", sender=""), lane="far/")
+        warning = Settlement(deferred={0: LATER}, due_at=clock.now(), notices=[notice], notice_queue="notices")
+
+        (notice_id,) = storage.settle(claim, warning)
+
+        assert {notice_id: "notices", claim.queue_id: "main"} == {one.queue_id: one.queue for one in listed(storage)}
+        assert [claim.queue_id] == [again.queue_id for again in storage.claim("main", 9)]
+        (claimed,) = storage.claim("notices", 9)
+        assert (notice_id, "notices", "far/") == (claimed.queue_id, claimed.queue, claimed.lane)
+
+    def test_wait_returns_when_there_is_a_notice_in_its_queue(self, storage: QueueStorage, clock: ManualClock) -> None:
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+        waiter = gevent.spawn(storage.wait, "notices", 60.0)
+        gevent.idle()
+        notice = new(clock, envelope=make_envelope(clock, "alice@example.org", sender=""))
+        storage.settle(claim, Settlement(closed={0: BOUNCED}, notices=[notice], notice_queue="notices"))
+
+        waiter.join(WAKES_WITHIN_S)
+
+        assert waiter.ready()
+
+    def test_that_a_delay_was_reported_is_remembered(self, open_storage: OpenStorage, clock: ManualClock) -> None:
+        """Else its sender would be told again after each attempt."""
+        storage = open_storage()
+        told, untold = claims(storage.write([new(clock, claim=True), new(clock, claim=True)], queue="main"))
+        assert not storage.read(told).is_delay_reported
+
+        storage.settle(told, Settlement(deferred={0: LATER}, due_at=clock.now(), reports_delay=True))
+        storage.settle(untold, Settlement(deferred={0: LATER}, due_at=clock.now()))
+
+        for _ in range(2):
+            if self.is_durable:
+                storage = open_storage()
+            again = storage.claim("main", 9)
+            reported = {claim.queue_id: storage.read(claim).is_delay_reported for claim in again}
+            assert {told.queue_id: True, untold.queue_id: False} == reported
+            for claim in again:
+                storage.settle(claim, Settlement(deferred={0: LATER}, due_at=clock.now()))
+
+    def test_that_a_delay_was_reported_is_no_settlements_to_take_back(
+        self, storage: QueueStorage, clock: ManualClock
+    ) -> None:
+        """Also one that knows nothing about any recipient leaves it as it is."""
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+        storage.settle(claim, Settlement(due_at=clock.now(), reports_delay=True))
+
+        (again,) = storage.claim("main", 1)
+        storage.settle(again, Settlement(due_at=clock.now()))
+
+        (third,) = storage.claim("main", 1)
+        assert storage.read(third).is_delay_reported
+
     def test_a_settlement_may_hold_the_message(self, storage: QueueStorage, clock: ManualClock) -> None:
         (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
 
@@ -364,6 +420,9 @@ class StorageContract(StorageLifeContract):
         assert [found] == ids(Query(queue="main", domain="other.test"))
         assert [held] == ids(Query(queue_ids=[id_of(held)]))
         assert [found] == ids(Query(limit=1))
+        assert [found, held] == ids(Query(queue="main", attempts=0))
+        assert [] == ids(Query(attempts=1))
+        assert [] == ids(Query(queue_ids=[QueueId(f"{found}\n"), QueueId("../../x"), QueueId("")]))
         assert [] == ids(Query(recipient="bob@example.test", states=[State.HELD]))
 
     def test_entries_say_what_is_running(self, storage: QueueStorage, clock: ManualClock) -> None:
@@ -376,18 +435,18 @@ class StorageContract(StorageLifeContract):
     def test_an_operator_holds_releases_and_hastens(self, storage: QueueStorage, clock: ManualClock) -> None:
         storage.write([new(clock, due_at=clock.now() + 3600)], queue="main")
 
-        assert 1 == storage.amend(Query(), Change.HOLD)
+        assert 1 == len(storage.amend(Query(), Change.HOLD))
         assert [State.HELD] == [entry.state for entry in listed(storage)]
-        assert 1 == storage.amend(Query(), Change.RELEASE)
+        assert 1 == len(storage.amend(Query(), Change.RELEASE))
         assert [State.DUE] == [entry.state for entry in listed(storage)]
         assert [] == list(storage.claim("main", 1))
-        assert 1 == storage.amend(Query(), Change.DUE_NOW)
+        assert 1 == len(storage.amend(Query(), Change.DUE_NOW))
         assert 1 == len(storage.claim("main", 1))
 
     def test_an_operator_bounces_also_what_is_held(self, storage: QueueStorage, clock: ManualClock) -> None:
         storage.write([new(clock, held="why")], queue="main")
 
-        assert 1 == storage.amend(Query(), Change.BOUNCE)
+        assert 1 == len(storage.amend(Query(), Change.BOUNCE))
 
         (claim,) = storage.claim("main", 1)
         assert storage.read(claim).must_bounce
@@ -395,16 +454,92 @@ class StorageContract(StorageLifeContract):
     def test_an_operator_discards(self, storage: QueueStorage, clock: ManualClock) -> None:
         keep, drop = storage.write([new(clock), new(clock)], queue="main")
 
-        assert 1 == storage.amend(Query(queue_ids=[id_of(drop)]), Change.DISCARD)
+        assert 1 == len(storage.amend(Query(queue_ids=[id_of(drop)]), Change.DISCARD))
 
         assert [keep] == [entry.queue_id for entry in listed(storage)]
 
     def test_what_is_claimed_is_not_amended(self, storage: QueueStorage, clock: ManualClock) -> None:
         (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
 
-        assert 0 == storage.amend(Query(), Change.DISCARD)
+        assert 0 == len(storage.amend(Query(), Change.DISCARD))
 
         storage.settle(claim, Settlement(closed={0: DELIVERED}))
+
+    def test_amend_gives_the_ids_of_what_it_has_changed(self, storage: QueueStorage, clock: ManualClock) -> None:
+        plain, other, claim = storage.write([new(clock), new(clock), new(clock, claim=True)], queue="main")
+
+        amended = storage.amend(Query(queue_ids=[id_of(plain), id_of(claim), QueueId("nobody0000000000")]), Change.HOLD)
+
+        assert isinstance(amended, list | tuple)
+        assert [plain] == list(amended)
+        assert [other] == [entry.queue_id for entry in storage.entries(Query(states=[State.DUE]))]
+
+    def test_what_has_changed_since_it_was_seen_is_not_amended(self, storage: QueueStorage, clock: ManualClock) -> None:
+        """`states` and `attempts` are those that an operator has seen; one attempt later both may be others."""
+        (queue_id,) = map(id_of, storage.write([new(clock)], queue="main"))
+        (claim,) = storage.claim("main", 1)
+        storage.settle(claim, Settlement(deferred={0: LATER}, due_at=clock.now()))
+
+        seen_before = Query(queue_ids=[queue_id], states=[State.DUE], attempts=0)
+        assert [] == list(storage.amend(seen_before, Change.DISCARD))
+        assert [] == list(storage.amend(Query(states=[State.HELD], attempts=1), Change.DISCARD))
+        assert [queue_id] == list(storage.amend(attrs.evolve(seen_before, attempts=1), Change.DISCARD))
+
+    def test_many_who_amend_one_message_change_it_once(self, storage: QueueStorage, clock: ManualClock) -> None:
+        """Case 77: one wins, and the others are told that they have changed nothing."""
+        (queue_id,) = map(id_of, storage.write([new(clock)], queue="main"))
+        query = Query(queue_ids=[queue_id], states=[State.DUE])
+
+        hands = [gevent.spawn(storage.amend, query, Change.DISCARD) for _ in range(10)]
+        gevent.joinall(hands, raise_error=True)
+
+        assert [queue_id] == [one for hand in hands for one in hand.value or ()]
+
+    # peek
+
+    def test_a_peek_shows_a_message_whoever_has_claimed_it(self, storage: QueueStorage, clock: ManualClock) -> None:
+        envelope = make_envelope(clock, "a@example.test", "b@example.test")
+        (claim,) = claims(storage.write([new(clock, envelope=envelope, claim=True)], queue="main"))
+
+        peeked = storage.peek(claim.queue_id)
+
+        assert peeked is not None
+        assert BODY == content_of(peeked.message.envelope)
+        assert attrs.evolve(envelope, content=peeked.message.envelope.content) == peeked.message.envelope
+        assert envelope.received_at == peeked.message.accepted_at
+        assert [claim] == list(storage.renew([claim]))
+
+    def test_a_peek_shows_open_recipients_apart_from_those_that_have_ended(
+        self, storage: QueueStorage, clock: ManualClock
+    ) -> None:
+        """A storage need not remember those that have ended; what it tells of them is true."""
+        envelope = make_envelope(clock, "a@example.test", "b@example.test")
+        (claim,) = claims(storage.write([new(clock, envelope=envelope, claim=True)], queue="main"))
+        storage.settle(claim, Settlement(closed={0: DELIVERED}, deferred={1: LATER}, due_at=clock.now() + 60))
+
+        peeked = storage.peek(claim.queue_id)
+
+        assert peeked is not None
+        assert [(1, "b@example.test")] == [(r.number, r.address) for r in peeked.message.envelope.recipients]
+        assert list(peeked.closed) in ([], [(envelope.recipients[0], DELIVERED)])
+
+    def test_a_peek_says_what_an_operator_has_decided(self, storage: QueueStorage, clock: ManualClock) -> None:
+        (queue_id,) = map(id_of, storage.write([new(clock)], queue="main"))
+        storage.amend(Query(), Change.BOUNCE)
+
+        peeked = storage.peek(queue_id)
+
+        assert peeked is not None
+        assert peeked.message.must_bounce
+
+    @pytest.mark.parametrize("odd", ["nobody0000000000", "../../../etc/passwd", "", "--help", "a\0b", "x" * 300])
+    def test_a_peek_at_what_is_not_there_shows_nothing(
+        self, storage: QueueStorage, clock: ManualClock, odd: str
+    ) -> None:
+        """Case 72: an id is matched whole, and never a path."""
+        (queue_id,) = map(id_of, storage.write([new(clock)], queue="main"))
+
+        assert [None, None] == [storage.peek(QueueId(odd)), storage.peek(QueueId(f"{queue_id}\n"))]
 
     def test_renew_keeps_what_is_ours_and_leaves_out_what_is_not(
         self, storage: QueueStorage, clock: ManualClock
@@ -461,12 +596,52 @@ class DurableStorageContract(StorageContract):
     ) -> None:
         (claim,) = claims(open_storage().write([new(clock, claim=True)], queue="main"))
 
-        for unsettled in (1, 2):
-            storage = open_storage()
-            (again,) = storage.claim("main", 1)
-            assert (claim.queue_id, unsettled + 1, unsettled) == (again.queue_id, again.attempt, again.unsettled)
+        (again,) = open_storage().claim("main", 1)
 
+        assert (claim.queue_id, 2, 1) == (again.queue_id, again.attempt, again.unsettled)
         assert again.epoch > claim.epoch
+
+    def test_a_suspect_is_given_only_by_itself_until_it_is_settled(
+        self, open_storage: OpenStorage, clock: ManualClock
+    ) -> None:
+        """`SUSPECT_AFTER` claims of it have ended in a crash; giving it back leaves it one."""
+        (suspect,) = claims(open_storage().write([new(clock, claim=True)], queue="main"))
+        for _ in range(SUSPECT_AFTER - 1):
+            open_storage().claim("main", 1)
+        storage = open_storage()
+        (other,) = storage.write([new(clock)], queue="main")
+
+        assert [other] == [claim.queue_id for claim in storage.claim("main", 9)]
+        assert storage.claim_suspect("second") is None
+        assert (True, False) == (storage.has_suspect("main"), storage.has_suspect("second"))
+        for _ in range(2):
+            alone = storage.claim_suspect("main")
+            assert alone is not None
+            assert (suspect.queue_id, SUSPECT_AFTER + 1) == (alone.queue_id, alone.attempt)
+            assert SUSPECT_AFTER == alone.unsettled
+            assert storage.claim_suspect("main") is None
+            assert not storage.has_suspect("main")
+            storage.release(alone)
+            assert [] == list(storage.claim("main", 9))
+
+        alone = storage.claim_suspect("main")
+        assert alone is not None
+        storage.settle(alone, Settlement(deferred={0: LATER}, due_at=clock.now()))
+        assert [suspect.queue_id] == [claim.queue_id for claim in storage.claim("main", 9)]
+
+    def test_a_suspect_that_ends_the_process_again_is_counted_again(
+        self, open_storage: OpenStorage, clock: ManualClock
+    ) -> None:
+        """It is the queue that holds it then."""
+        open_storage().write([new(clock, claim=True)], queue="main")
+        for _ in range(SUSPECT_AFTER - 1):
+            open_storage().claim("main", 1)
+        open_storage().claim_suspect("main")
+
+        alone = open_storage().claim_suspect("main")
+
+        assert alone is not None
+        assert SUSPECT_AFTER + 1 == alone.unsettled
 
     def test_a_key_is_remembered_over_a_restart(self, open_storage: OpenStorage, clock: ManualClock) -> None:
         first = open_storage().write([new(clock)], queue="main", key="k1")
@@ -543,12 +718,11 @@ class LeasingStorageContract(StorageContract):
         storage = open_storage()
         (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
 
-        for unsettled in (1, 2):
-            self.pass_time(clock, self.lease_s + 1)
-            storage = open_storage() if self.is_durable else storage
-            (again,) = storage.claim("main", 1)
-            assert (claim.queue_id, unsettled + 1, unsettled) == (again.queue_id, again.attempt, again.unsettled)
+        self.pass_time(clock, self.lease_s + 1)
+        storage = open_storage() if self.is_durable else storage
+        (again,) = storage.claim("main", 1)
 
+        assert (claim.queue_id, 2, 1) == (again.queue_id, again.attempt, again.unsettled)
         assert again.epoch > claim.epoch
 
     def test_a_lease_that_is_renewed_goes_on(self, nodes: Nodes, clock: ManualClock) -> None:
@@ -610,7 +784,7 @@ class LeasingStorageContract(StorageContract):
         here, there = nodes
         (claim,) = claims(here.write([new(clock, claim=True)], queue="main"))
 
-        assert 0 == there.amend(Query(), Change.DISCARD)
+        assert 0 == len(there.amend(Query(), Change.DISCARD))
 
         assert [claim] == list(here.renew([claim]))
 

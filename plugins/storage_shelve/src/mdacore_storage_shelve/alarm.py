@@ -68,9 +68,9 @@ class Alarms:
         """This job was committed with this result."""
         match job:
             case Write():
-                self._offer(job.queue, job.messages)
+                self._offer(job.messages)
             case Settle():
-                self._offer(job.claim.queue, job.notices)
+                self._offer(job.notices)
                 if job.deferred is not None and job.deferred.state == schema.FREE:
                     self.of(job.claim.queue).offer(job.deferred.due_at)
             case Release():
@@ -81,7 +81,7 @@ class Alarms:
                 for queue in {row.queue for row in cast(Sequence[AmendedRow], result)}:
                     self.of(queue).offer(job.now)  # perhaps too early: the claim that follows finds out
 
-    def _offer(self, queue: str, rows: Iterable[MessageRow]) -> None:
+    def _offer(self, rows: Iterable[MessageRow]) -> None:
         for row in rows:
             if row.state == schema.FREE:
-                self.of(queue).offer(row.due_at)
+                self.of(row.queue).offer(row.due_at)

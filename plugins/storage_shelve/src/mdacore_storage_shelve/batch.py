@@ -19,6 +19,7 @@ from mdacore_storage_shelve.jobs import (
     BodyRow,
     ClaimDue,
     Claimed,
+    ClaimSuspect,
     DeferredRow,
     ForgetKeys,
     Job,
@@ -44,6 +45,26 @@ _AMENDMENTS: Final = {
 RowT = TypeVar("RowT", bound=tuple[object, ...])
 
 
+_NO_BODY: Final = (None, None)
+_REMOVAL: Final = (None,) * 12
+_AT_ONCE_MAX: Final = 128
+
+
+def is_simple(jobs: Sequence[Job[object]]) -> bool:
+    """Messages only come and go, as they do when all is well: one statement can do it."""
+    count = 0
+    for job in jobs:
+        if type(job) is Write:
+            if job.key:
+                return False
+            count += len(job.messages)
+        elif type(job) is Settle and job.deferred is None:
+            count += len(job.notices) + 1
+        else:
+            return False
+    return count <= _AT_ONCE_MAX
+
+
 class Batch:
     """The jobs of one transaction. What many of them want is gathered and done for all in one statement."""
 
@@ -67,6 +88,17 @@ class Batch:
         gathered = [self._gather(job) for job in jobs]
         self._write_gathered()
         return [self._perform(job) if result is job else result for job, result in zip(jobs, gathered, strict=True)]
+
+    def run_at_once(self, jobs: Sequence[Job[object]]) -> list[object]:
+        """Execute and commit all, which `is_simple`, in one statement; gives their results in order."""
+        gathered = [self._gather(job) for job in jobs]
+        own = {row.id: (row.crc, row.data) for row in self._bodies}
+        rows: list[tuple[object, ...]] = [(*row, *own.get(row.id, _NO_BODY)) for row in self._messages]
+        rows += [(number, *_REMOVAL) for number in self._removed]
+        if rows:
+            self._execute(sql.do_at_once(len(rows)), [value for row in rows for value in row])
+        self._count_pages()
+        return gathered
 
     def enter(self) -> None:
         """The commit is through: tell the ledger."""
@@ -133,6 +165,9 @@ class Batch:
             self._execute(sql.RELEASE, {"ids": json.dumps(self._released)})
         if self._removed:
             self._execute(sql.REMOVE, {"ids": json.dumps(self._removed)})
+        self._count_pages()
+
+    def _count_pages(self) -> None:
         self.pages = 2 * len(self._messages) + len(self._deferred) + len(self._released) + len(self._removed)
         self.pages += sum(len(row.data) for row in self._bodies) // schema.PAGE_SIZE_BYTES
 
@@ -145,6 +180,8 @@ class Batch:
         match job:
             case ClaimDue():
                 return self._claim(job)
+            case ClaimSuspect():
+                return self._claim_suspect(job)
             case Amend():
                 return self._amend(job)
             case ReserveIds():
@@ -169,6 +206,14 @@ class Batch:
         later = self._execute(sql.NEXT_DUE, wanted).fetchone()
         return Claimed(claims=claims, next_due_at=later[0] if later else float("inf"))
 
+    def _claim_suspect(self, job: ClaimSuspect) -> Claim | None:
+        row = self._execute(sql.FIND_SUSPECT, {"queue": job.queue, "now": job.now}).fetchone()
+        if row is None:
+            return None
+        self._execute(sql.CLAIM, {"ids": json.dumps([row[0]])})
+        self.pages += 1
+        return self._begin(job.queue, *row)
+
     def _begin(
         self, queue: str, number: int, lane: str, attempts: int, unsettled: int, body: int, is_file: int
     ) -> Claim:
@@ -178,7 +223,12 @@ class Batch:
         return Claim(queue_id=queue_id, queue=queue, lane=lane, attempt=attempts + 1, epoch=epoch, unsettled=unsettled)
 
     def _amend(self, job: Amend) -> list[AmendedRow]:
-        found = json.loads(self._one(sql.FIND_AMENDABLE, {"ids": json.dumps(job.ids)}))
+        seen: dict[str, object] = {
+            "ids": json.dumps(job.ids),
+            "states": json.dumps(job.states),
+            "attempts": job.attempts,
+        }
+        found = json.loads(self._one(sql.FIND_AMENDABLE, seen))
         rows = [AmendedRow(*values) for values in found]
         self._execute(_AMENDMENTS[job.change], {"ids": _ids(rows, 0), "now": job.now})
         self.pages += len(rows)

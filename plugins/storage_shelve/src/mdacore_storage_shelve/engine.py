@@ -41,6 +41,7 @@ from mdacore_storage_shelve.jobs import (
     AmendedRow,
     ClaimDue,
     Claimed,
+    ClaimSuspect,
     Job,
     Release,
     ReserveIds,
@@ -49,6 +50,7 @@ from mdacore_storage_shelve.jobs import (
     Write,
 )
 from mdacore_storage_shelve.lister import Lister
+from mdacore_storage_shelve.reader import STATES
 from mdacore_storage_shelve.record import RecordError
 from mdacore_storage_shelve.store import Store
 from mdacore_storage_shelve.threads import Threads
@@ -121,6 +123,17 @@ class Engine:
         job = ClaimDue(queue=queue, limit=limit, full_lanes=list(full_lanes), now=self._clock.now())
         return self._commit(job).claims
 
+    def has_suspect(self, queue: str) -> bool:
+        """As `QueueStorage.has_suspect`."""
+        try:
+            return self._reading.call(self._reader.has_suspect, queue, self._clock.now())
+        except sqlite3.Error as error:
+            raise StorageError(f"suspects cannot be looked for: {error}") from error
+
+    def claim_suspect(self, queue: str) -> Claim | None:
+        """As `QueueStorage.claim_suspect`."""
+        return self._commit(ClaimSuspect(queue=queue, now=self._clock.now()))
+
     def release(self, claim: Claim) -> None:
         """As `QueueStorage.release`."""
         self._ledger.owned(claim)
@@ -146,13 +159,14 @@ class Engine:
     def settle(self, claim: Claim, settlement: Settlement) -> Sequence[QueueId]:
         """As `QueueStorage.settle`."""
         active = self._ledger.owned(claim)
-        if active.open_numbers is None and (settlement.closed or settlement.deferred):
+        if active.open_numbers is None and (settlement.closed or settlement.deferred or settlement.reports_delay):
             self.read(claim)
         deferred = deferred_row(active, settlement)
         if not settlement.notices:
             self._commit(Settle(claim=claim, deferred=deferred))
             return ()
-        notices = self._arrival(settlement.notices, claim.queue, may_claim=False)
+        check_text(settlement.notice_queue)
+        notices = self._arrival(settlement.notices, settlement.notice_queue or claim.queue, may_claim=False)
         job = Settle(claim=claim, deferred=deferred, notices=notices.messages, bodies=notices.bodies)
         self._commit_with_files(job, notices.files)
         return cast(Sequence[QueueId], notices.given)
@@ -165,13 +179,15 @@ class Engine:
         """As `QueueStorage.wait`."""
         self._alarms.of(queue).wait(timeout_s)
 
-    def amend(self, query: Query, change: Change) -> int:
+    def amend(self, query: Query, change: Change) -> Sequence[QueueId]:
         """As `QueueStorage.amend`."""
         states = set(query.states or State) - {State.ACTIVE}
-        amended = 0
+        stored = [number for number, state in STATES.items() if state in states]
+        amended: list[QueueId] = []
         for page in self.lister.pages(attrs.evolve(query, states=states)) if states else ():
             numbers = [cast(int, self._ids.decode(entry.queue_id)) for entry in page]
-            amended += len(self._commit(Amend(ids=numbers, change=change, now=self._clock.now())))
+            job = Amend(ids=numbers, change=change, now=self._clock.now(), states=stored, attempts=query.attempts)
+            amended += [self._ids.encode(row.id) for row in self._commit(job)]
         return amended
 
     @property
@@ -236,6 +252,8 @@ class Engine:
         claims: Iterable[Claim] = ()
         if isinstance(job, ClaimDue):
             claims = cast(Claimed, result).claims
+        elif isinstance(job, ClaimSuspect):
+            claims = () if result is None else (cast(Claim, result),)
         elif isinstance(job, Write):
             claims = (
                 Claim(queue_id=queue_id, queue=job.queue, lane="", attempt=1, epoch=active.epoch)

@@ -133,13 +133,13 @@ def deferred_row(active: ActiveClaim, settlement: Settlement) -> DeferredRow | N
     if not math.isfinite(settlement.due_at):
         raise StorageError(f"{settlement.due_at} is not a time")
     check_text(settlement.held)
-    progress = (active.progress or Progress()).after(closed, deferred)
+    progress = (active.progress or Progress()).after(closed, deferred, reports_delay=settlement.reports_delay)
     return DeferredRow(
         id=active.number,
         state=schema.HELD if settlement.held else schema.FREE,
         due_at=settlement.due_at,
         held=settlement.held,
-        progress=encode_progress(progress) if closed or deferred else None,
+        progress=encode_progress(progress) if closed or deferred or settlement.reports_delay else None,
     )
 
 

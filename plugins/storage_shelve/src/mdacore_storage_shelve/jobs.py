@@ -89,6 +89,14 @@ class ClaimDue(Job["Claimed"]):
 
 
 @attrs.frozen(kw_only=True)
+class ClaimSuspect(Job["Claim | None"]):
+    """Claim one of those that have to be attempted alone."""
+
+    queue: str
+    now: float
+
+
+@attrs.frozen(kw_only=True)
 class Claimed:
     """Attributes:
     claims: longest due first.
@@ -126,11 +134,18 @@ class SetAside(Job[None]):
 
 @attrs.frozen(kw_only=True)
 class Amend(Job[Sequence[AmendedRow]]):
-    """Change those of these messages that nobody has claimed."""
+    """Change those of these messages that nobody has claimed.
+
+    Attributes:
+        states: as `schema` has them; whatever is in another state by now stays as it is.
+        attempts: whatever has another number of them by now stays as it is; None = any.
+    """
 
     ids: Sequence[int]
     change: Change
     now: float
+    states: Sequence[int]
+    attempts: int | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -6,8 +6,9 @@ import math
 import sqlite3
 from collections.abc import Iterator
 
-from mdacore import Query, QueueEntry, StorageError
+from mdacore import PeekedMessage, Query, QueueEntry, QueueId, StorageError
 from mdacore_storage_shelve.reader import Reader
+from mdacore_storage_shelve.record import RecordError
 from mdacore_storage_shelve.threads import Threads
 
 
@@ -31,6 +32,13 @@ class Lister:
                 del page[int(left) :]
             left -= len(page)
             yield page
+
+    def peek(self, queue_id: QueueId) -> PeekedMessage | None:
+        """One message; None = there is none. Raises StorageError."""
+        try:
+            return self._thread.call(self._reader.peek, queue_id)
+        except (sqlite3.Error, OSError, RecordError) as error:
+            raise StorageError(f"{queue_id} cannot be read: {error}") from error
 
     def close(self) -> None:
         """End the thread and disconnect. Idempotent."""

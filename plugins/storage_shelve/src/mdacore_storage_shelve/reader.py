@@ -9,23 +9,25 @@ import json
 import sqlite3
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import attrs
 
 from mdacore import (
     Body,
+    Closing,
     Envelope,
     FileBody,
     MemoryBody,
+    PeekedMessage,
     Query,
     QueuedMessage,
     QueueEntry,
+    QueueId,
+    Recipient,
     State,
-    domain_of,
-    fold_domain,
-    mailbox_key,
+    fits,
 )
 from mdacore_storage_shelve import schema, sql
 from mdacore_storage_shelve.bodies import BodyFiles
@@ -35,8 +37,9 @@ from mdacore_storage_shelve.record import Progress, RecordError, decode_envelope
 
 PAGE_ROWS: Final = 100
 
-_STATES: Final = {
+STATES: Final = {
     schema.FREE: State.DUE,
+    schema.SUSPECT: State.DUE,
     schema.CLAIMED: State.ACTIVE,
     schema.HELD: State.HELD,
     schema.ASIDE: State.HELD,
@@ -49,6 +52,8 @@ class StoredMessage:
 
     queued: QueuedMessage
     progress: Progress
+
+    closed: Sequence[tuple[Recipient, Closing]] = ()
 
     @property
     def open_numbers(self) -> frozenset[int]:
@@ -97,6 +102,17 @@ class Reader:
         queued = attrs.evolve(stored.queued, queue_id=self.ids.encode(found), must_bounce=bool(must_bounce))
         return attrs.evolve(stored, queued=queued)
 
+    def peek(self, queue_id: QueueId) -> PeekedMessage | None:
+        """The same by its id, for whoever has not claimed it. Raises as `message` does."""
+        number = self.ids.decode(queue_id)
+        stored = None if number is None else self.message(number)
+        return None if stored is None else PeekedMessage(message=stored.queued, closed=stored.closed)
+
+    def has_suspect(self, queue: str, now: float) -> bool:
+        """Whether there is a message that is due and has to be attempted alone. Raises sqlite3.Error, StorageError."""
+        ((found,),) = self._query(sql.HAS_SUSPECT, {"queue": queue, "now": now})
+        return bool(found)
+
     def page(self, query: Query, after: int) -> tuple[list[QueueEntry], int | None]:
         """What fits of the next messages after this number, and the number to go on from; None = that was all.
 
@@ -112,7 +128,7 @@ class Reader:
             rows = self._query(sql.PAGE, {"after": after, "limit": PAGE_ROWS})
             last = rows[-1][0] if len(rows) == PAGE_ROWS else None
         entries = [self._entry(_EntryRow(*row)) for row in rows]
-        return [entry for entry in entries if _fits(entry, query)], last
+        return [entry for entry in entries if fits(entry, query)], last
 
     def is_body_used(self, body: int) -> bool:
         """Some message uses the body with this number."""
@@ -177,7 +193,7 @@ class Reader:
             queue_id=self.ids.encode(row.id),
             queue=row.queue,
             lane=row.lane,
-            state=_STATES[row.state],
+            state=STATES[row.state],
             sender=sender,
             recipients=recipients,
             size_bytes=row.body_size,
@@ -204,23 +220,14 @@ class _EntryRow(NamedTuple):
 
 
 def _stored(envelope: Envelope, progress: Progress) -> StoredMessage:
+    ends = progress.closed
+    closed = [(rcpt, ends[rcpt.number]) for rcpt in envelope.recipients if rcpt.number in ends] if ends else ()
     still_open = tuple(rcpt for rcpt in envelope.recipients if rcpt.number not in progress.closed)
     if not still_open:
         raise RecordError("every recipient has met its end, and the message is still there")
     if len(still_open) < len(envelope.recipients):
         envelope = attrs.evolve(envelope, recipients=still_open)
-    queued = QueuedMessage(envelope=envelope, accepted_at=envelope.received_at)
-    return StoredMessage(queued=queued, progress=progress)
-
-
-def _fits(entry: QueueEntry, query: Query) -> bool:
-    addresses = [address for address, _ in entry.recipients]
-    return (
-        (not query.queue or entry.queue == query.queue)
-        and (not query.states or entry.state in query.states)
-        and (
-            query.sender is None or (bool(entry.recipients) and mailbox_key(entry.sender) == mailbox_key(query.sender))
-        )
-        and (not query.recipient or mailbox_key(query.recipient) in map(mailbox_key, addresses))
-        and (not query.domain or fold_domain(query.domain) in map(domain_of, addresses))
+    queued = QueuedMessage(
+        envelope=envelope, accepted_at=envelope.received_at, is_delay_reported=progress.is_delay_reported
     )
+    return StoredMessage(queued=queued, progress=progress, closed=closed)

@@ -50,16 +50,20 @@ class Progress:
     Attributes:
         closed: those that met their end.
         replies: the last reply of those that were attempted and are still open.
+        is_delay_reported: the sender has been told that the message is late.
     """
 
     closed: Mapping[int, Closing] = attrs.field(factory=dict)
     replies: Mapping[int, Reply] = attrs.field(factory=dict)
+    is_delay_reported: bool = False
 
-    def after(self, closed: Mapping[int, Closing], deferred: Mapping[int, Reply]) -> Progress:
+    def after(
+        self, closed: Mapping[int, Closing], deferred: Mapping[int, Reply], *, reports_delay: bool = False
+    ) -> Progress:
         """With one more settlement. An end is never taken back: what was closed before stays as it is."""
         all_closed = {**closed, **self.closed}
         replies = {number: reply for number, reply in {**self.replies, **deferred}.items() if number not in all_closed}
-        return Progress(closed=all_closed, replies=replies)
+        return Progress(closed=all_closed, replies=replies, is_delay_reported=self.is_delay_reported or reports_delay)
 
 
 def encode_envelope(envelope: Envelope) -> bytes:
@@ -126,6 +130,8 @@ def encode_progress(progress: Progress) -> bytes:
                 for number, end in progress.closed.items()
             ],
             "replies": [(number, *_reply_fields(reply)) for number, reply in progress.replies.items()],
+            # left out where it says nothing; a program from before it passes over it, and tells the sender once more
+            **({"is_delay_reported": True} if progress.is_delay_reported else {}),
         },
     )
 
@@ -142,6 +148,7 @@ def decode_progress(record: bytes | None) -> Progress:
                 for number, outcome, *reply, notice in fields["closed"]
             },
             replies={int(number): _reply(*reply) for number, *reply in fields["replies"]},
+            is_delay_reported=bool(fields.get("is_delay_reported", False)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"the progress record does not hold a progress: {error!r}") from error

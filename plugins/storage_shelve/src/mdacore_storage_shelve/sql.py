@@ -3,8 +3,9 @@
 In a commit each statement does its work in one step and gives one row at most, lists as JSON: a thread gives up the
 interpreter's lock at every step and has to get it back from a busy hub, which may take the switch interval (5 ms). So a
 batch costs by its steps, not by its rows: 100 messages inserted by `executemany` beside a hub that never rested took
-0.7 s, by two statements for all of them 0.08 s. (Inserting on the hub, and only committing in the thread, is no quicker
-where the hub does rest, and makes it wait for pages that have to be read from the disk.)
+0.7 s, by two statements for all of them 0.08 s. Where messages only come and go the whole transaction is one step
+(`do_at_once`). (Inserting on the hub, and only committing in the thread, is no quicker where the hub does rest, and
+makes it wait for pages that have to be read from the disk.)
 """
 
 # ruff: noqa: S608 - statements are put together from constants and placeholders only
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 from functools import cache
 from typing import Final
+
+from mdacore import SUSPECT_AFTER
 
 MAX_ROWS: Final = 64
 """Of one INSERT or UPDATE with listed values; so there are few different statements, and SQLite keeps them prepared."""
@@ -25,7 +28,9 @@ ROLLBACK: Final = "ROLLBACK"
 
 START_RUN: Final = "UPDATE store SET run = run + 1"
 RUN: Final = "SELECT run FROM store"
-FREE_CRASHED: Final = "UPDATE message SET state = 0, unsettled = unsettled + 1 WHERE state = 1 AND state <> 0"
+FREE_CRASHED: Final = f"""
+UPDATE message SET state = CASE WHEN unsettled + 1 >= {SUSPECT_AFTER} THEN 4 ELSE 0 END, unsettled = unsettled + 1
+WHERE state = 1 AND state <> 0"""
 COUNT_ASIDE: Final = "SELECT count(*) FROM message WHERE state = 3 AND state <> 0"
 RESERVE_IDS: Final = "UPDATE store SET next_id = next_id + :count"
 NEXT_ID: Final = "SELECT next_id FROM store"
@@ -41,6 +46,12 @@ DELETE FROM key WHERE (queue, key) IN (SELECT queue, key FROM key WHERE seen_at 
 def insert_messages(rows: int) -> str:
     """`jobs.MessageRow` times `rows`."""
     return "INSERT INTO message VALUES " + _rows("(?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, NULL)", rows)
+
+
+@cache
+def do_at_once(rows: int) -> str:
+    """`schema.at_once` times `rows`: a whole transaction."""
+    return "INSERT INTO at_once VALUES " + _rows("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 @cache
@@ -61,8 +72,9 @@ FROM settled WHERE message.id = settled.id"""
 
 
 REMOVE: Final = "DELETE FROM message WHERE id IN (SELECT value FROM json_each(:ids))"
-RELEASE: Final = """
-UPDATE message SET state = 0, attempts = attempts - 1 WHERE id IN (SELECT value FROM json_each(:ids))"""
+RELEASE: Final = f"""
+UPDATE message SET state = CASE WHEN unsettled >= {SUSPECT_AFTER} THEN 4 ELSE 0 END, attempts = attempts - 1
+WHERE id IN (SELECT value FROM json_each(:ids))"""
 SET_ASIDE: Final = "UPDATE message SET state = 3, held = :reason WHERE id = :id"
 
 FIND_DUE: Final = """
@@ -94,6 +106,13 @@ FROM walk CROSS JOIN message ON message.id = walk.id"""
 the rows of a recursion in the order asked for and stops at the limit, so nothing is read that is not claimed, but for
 the first message of at most `limit` lanes."""
 
+FIND_SUSPECT: Final = """
+SELECT id, lane, attempts, unsettled, body, body_is_file FROM message
+WHERE state = 4 AND state <> 0 AND queue = :queue AND due_at <= :now ORDER BY unsettled, due_at, id LIMIT 1"""
+
+HAS_SUSPECT: Final = """
+SELECT EXISTS (SELECT 1 FROM message WHERE state = 4 AND state <> 0 AND queue = :queue AND due_at <= :now)"""
+
 CLAIM: Final = """
 UPDATE message SET state = 1, attempts = attempts + 1 WHERE id IN (SELECT value FROM json_each(:ids))"""
 NEXT_DUE: Final = "SELECT front FROM lane WHERE queue = :queue AND front > :now ORDER BY front LIMIT 1"
@@ -102,17 +121,18 @@ NEXT_DUE: Final = "SELECT front FROM lane WHERE queue = :queue AND front > :now 
 
 FIND_AMENDABLE: Final = """
 SELECT json_group_array(json_array(id, queue, state, body, body_is_file))
-FROM message WHERE id IN (SELECT value FROM json_each(:ids)) AND state <> 1"""
+FROM message WHERE id IN (SELECT value FROM json_each(:ids)) AND state <> 1
+    AND state IN (SELECT value FROM json_each(:states)) AND coalesce(:attempts, attempts) = attempts"""
 HOLD: Final = """
 UPDATE message SET state = 2, held = 'held by an operator'
-WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 0"""
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN (0, 4)"""
 RELEASE_HELD: Final = """
 UPDATE message SET state = 0, held = '', unsettled = 0, must_bounce = 0
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state <> 0"""
 DUE_NOW: Final = """
 UPDATE message SET due_at = :now WHERE id IN (SELECT value FROM json_each(:ids)) AND due_at > :now"""
 BOUNCE: Final = """
-UPDATE message SET state = 0, held = '', due_at = min(due_at, :now), must_bounce = 1
+UPDATE message SET state = 0, held = '', unsettled = 0, due_at = min(due_at, :now), must_bounce = 1
 WHERE id IN (SELECT value FROM json_each(:ids))"""
 
 # Reading

@@ -15,6 +15,7 @@ from mdacore import (
     Context,
     Health,
     NewMessage,
+    PeekedMessage,
     Query,
     QueuedMessage,
     QueueEntry,
@@ -126,6 +127,12 @@ class ShelveStorage:
     def claim(self, queue: str, limit: int, *, full_lanes: Collection[str] = ()) -> Sequence[Claim]:
         return self._running.claim(queue, limit, full_lanes)
 
+    def has_suspect(self, queue: str) -> bool:
+        return self._running.has_suspect(queue)
+
+    def claim_suspect(self, queue: str) -> Claim | None:
+        return self._running.claim_suspect(queue)
+
     def release(self, claim: Claim) -> None:
         self._running.release(claim)
 
@@ -146,7 +153,11 @@ class ShelveStorage:
         for page in lister.pages(query):
             yield from page
 
-    def amend(self, query: Query, change: Change) -> int:
+    def peek(self, queue_id: QueueId) -> PeekedMessage | None:
+        lister = self._lister or self._running.lister
+        return lister.peek(queue_id)
+
+    def amend(self, query: Query, change: Change) -> Sequence[QueueId]:
         return self._running.amend(query, change)
 
     @property

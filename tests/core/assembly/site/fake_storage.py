@@ -24,6 +24,17 @@ class Storage(Inert):
     spool_path = None
     renew_every_s = None
 
+    def _not_asked_for(self, *_, **__):
+        raise NotImplementedError
+
+    amend = peek = read = refusal = release = renew = settle = write = _not_asked_for
+
+    def has_suspect(self, queue):
+        return False
+
+    def claim_suspect(self, queue):
+        return None
+
     def start_reading(self):
         if not self._path.exists():
             raise StorageError(f"there is no store at {self._path}")

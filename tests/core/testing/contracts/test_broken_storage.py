@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 import gevent
 
-from mdacore import Change, Claim, Clock, MemoryBody, QueueId, Settlement, StorageFull
+from mdacore import SUSPECT_AFTER, Change, Claim, Clock, MemoryBody, QueueId, Settlement, StorageFull
 from mdacore.testing import MemoryStorage
 from mdacore.testing.component_contract import ComponentContract
 from mdacore.testing.memory import Memory
@@ -178,6 +178,22 @@ class LosesNotices(Sound):
         return ["lost000000"] * len(settlement.notices)
 
 
+class KeepsNoticesToItsQueue(Sound):
+    def settle(self, claim, settlement):
+        return super().settle(claim, attrs.evolve(settlement, notice_queue=""))
+
+
+class ForgetsThatItTold(Sound):
+    def settle(self, claim, settlement):
+        return super().settle(claim, attrs.evolve(settlement, reports_delay=False))
+
+
+class TakesBackThatItTold(Sound):
+    def settle(self, claim, settlement):
+        self._rows[claim.queue_id].is_delay_reported = False
+        return super().settle(claim, settlement)
+
+
 class CannotHold(Sound):
     def settle(self, claim, settlement):
         return super().settle(claim, attrs.evolve(settlement, held=""))
@@ -216,14 +232,14 @@ class CannotHasten(Sound):
 
 class BouncesOnlyWhatIsDue(Sound):
     def amend(self, query, change):
-        return 0 if change is Change.BOUNCE else super().amend(query, change)
+        return [] if change is Change.BOUNCE else super().amend(query, change)
 
 
 class DiscardsAll(Sound):
     def amend(self, query, change):
-        count = super().amend(query, change)
+        amended = super().amend(query, change)
         self._rows.clear()
-        return count
+        return amended
 
 
 class AmendsWhatRuns(Sound):
@@ -236,6 +252,47 @@ class AmendsWhatRuns(Sound):
 class RenewsAll(Sound):
     def renew(self, claims):
         return claims
+
+
+class CountsWhatItAmends(Sound):
+    def amend(self, query, change):
+        return len(super().amend(query, change))
+
+
+class AmendsWhatWasNotSeen(Sound):
+    def amend(self, query, change):
+        return super().amend(attrs.evolve(query, attempts=None), change)
+
+
+class LooksLongBeforeItAmends(Sound):
+    def amend(self, query, change):
+        found = [entry.queue_id for entry in self.entries(query)]
+        gevent.sleep(0)
+        super().amend(query, change)
+        return found
+
+
+class HidesFromThePeekWhatRuns(Sound):
+    def peek(self, queue_id):
+        return None if self._rows[queue_id].is_claimed else super().peek(queue_id)
+
+
+class PeeksAtAll(Sound):
+    def peek(self, queue_id):
+        peeked = super().peek(queue_id)
+        everybody = [*peeked.closed, *((rcpt, None) for rcpt in peeked.message.envelope.recipients)]
+        return attrs.evolve(peeked, closed=everybody)
+
+
+class HidesTheDecision(Sound):
+    def peek(self, queue_id):
+        peeked = super().peek(queue_id)
+        return attrs.evolve(peeked, message=attrs.evolve(peeked.message, must_bounce=False))
+
+
+class PeeksAtAnyPath(Sound):
+    def peek(self, queue_id):
+        return super().peek(queue_id.strip()) or Path(queue_id)
 
 
 # the rest
@@ -289,6 +346,10 @@ BROKEN_STORAGE = {
     "test_with_no_recipient_left_open_the_message_is_gone": KeepsWhatIsDone,
     "test_open_recipients_stay_under_their_numbers_with_their_last_reply": NumbersAgain,
     "test_notices_are_stored_in_the_same_step_in_the_same_queue": LosesNotices,
+    "test_notices_may_go_to_another_queue": KeepsNoticesToItsQueue,
+    "test_wait_returns_when_there_is_a_notice_in_its_queue": SleepsInsteadOfWaiting,
+    "test_that_a_delay_was_reported_is_remembered": ForgetsThatItTold,
+    "test_that_a_delay_was_reported_is_no_settlements_to_take_back": TakesBackThatItTold,
     "test_a_settlement_may_hold_the_message": CannotHold,
     "test_a_claim_is_settled_once": SettlesAgain,
     "test_a_late_owner_changes_nothing": HasNoEpochs,
@@ -298,6 +359,13 @@ BROKEN_STORAGE = {
     "test_an_operator_bounces_also_what_is_held": BouncesOnlyWhatIsDue,
     "test_an_operator_discards": DiscardsAll,
     "test_what_is_claimed_is_not_amended": AmendsWhatRuns,
+    "test_amend_gives_the_ids_of_what_it_has_changed": CountsWhatItAmends,
+    "test_what_has_changed_since_it_was_seen_is_not_amended": AmendsWhatWasNotSeen,
+    "test_many_who_amend_one_message_change_it_once": LooksLongBeforeItAmends,
+    "test_a_peek_shows_a_message_whoever_has_claimed_it": HidesFromThePeekWhatRuns,
+    "test_a_peek_shows_open_recipients_apart_from_those_that_have_ended": PeeksAtAll,
+    "test_a_peek_says_what_an_operator_has_decided": HidesTheDecision,
+    "test_a_peek_at_what_is_not_there_shows_nothing": PeeksAtAnyPath,
     "test_renew_keeps_what_is_ours_and_leaves_out_what_is_not": RenewsAll,
     "test_its_durability_is_one_sentence": BoastsAtLength,
     "test_the_spool_folder_is_there_while_it_runs": HasNoSpoolFolder,
@@ -346,10 +414,27 @@ class ForgetsKeys(Durable):
         self._memory.keys.clear()
 
 
+class GivesSuspectsWithOthers(Durable):
+    def claim(self, queue, limit, *, full_lanes=()):
+        given = list(super().claim(queue, limit, full_lanes=full_lanes))
+        while len(given) < limit and (suspect := self.claim_suspect(queue)) is not None:
+            given.append(suspect)
+        return given
+
+
+class ForgivesSuspects(Durable):
+    def start(self):
+        super().start()
+        for row in self._rows.values():
+            row.unsettled = min(row.unsettled, SUSPECT_AFTER)
+
+
 BROKEN_DURABLE_STORAGE = {
     "test_what_was_written_is_there_after_a_kill": ForgetsAll,
     "test_what_was_stored_is_there_after_a_restart": ForgetsWhatIsHeld,
     "test_a_claim_that_was_never_settled_is_given_out_again_and_counted": KeepsOldClaims,
+    "test_a_suspect_is_given_only_by_itself_until_it_is_settled": GivesSuspectsWithOthers,
+    "test_a_suspect_that_ends_the_process_again_is_counted_again": ForgivesSuspects,
     "test_a_key_is_remembered_over_a_restart": ForgetsKeys,
 }
 

@@ -52,6 +52,11 @@ class TestConfig:
         with pytest.raises(ValueError, match="workers"):
             MaildirConfig(workers=workers)
 
+    @pytest.mark.parametrize("number", [-1, 100_001])
+    def test_unreasonable_number_of_open_maildirs_is_refused(self, number: int) -> None:
+        with pytest.raises(ValueError, match="open_maildirs"):
+            MaildirConfig(open_maildirs=number)
+
     @pytest.mark.parametrize("delimiter", ["/", "@", "a b", "\n", '"', "\\"])
     def test_delimiter_that_cannot_stand_in_an_address_is_refused(self, delimiter: str) -> None:
         with pytest.raises(ValueError, match="recipient_delimiter"):

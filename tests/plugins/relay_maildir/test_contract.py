@@ -1,4 +1,4 @@
-"""MaildirRelay keeps every rule of the relay contract."""
+"""MaildirRelay keeps every rule of the relay contract, with folders that stay open and without."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from mdacore_relay_maildir import MaildirConfig, MaildirRelay
 
 
 class TestMaildirRelay(DeliveringRelayContract):
+    """As it is by default: after the suite's first attempts these maildirs are open, and are no leak of later ones."""
+
+    addresses = ("bob@example.test", "carol@example.test")
+    open_maildirs = MaildirConfig().open_maildirs
+
     def make_relay(self, context: Context) -> Relay:
-        return MaildirRelay(MaildirConfig(), context)
+        return MaildirRelay(MaildirConfig(open_maildirs=self.open_maildirs), context)
 
     def delivered(self, context: Context, address: str) -> Sequence[bytes]:
         local, _, domain = address.partition("@")
         return [file.read_bytes() for file in (context.state_path / "maildirs" / domain / local / "new").glob("*")]
+
+
+class TestMaildirRelayThatKeepsNoFolderOpen(TestMaildirRelay):
+    addresses = DeliveringRelayContract.addresses
+    open_maildirs = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ class Post:
 
     def deliver(self, address: str, message: bytes = MESSAGE) -> Delivery:
         read = self.deliverer.read(make_envelope(address, message))
-        return self.deliverer.deliver(read, address, is_wanted=lambda: True)
+        letter = self.deliverer.letter(read, address)
+        return letter if isinstance(letter, Delivery) else self.deliverer.deliver(letter, is_wanted=lambda: True)
 
     def found(self) -> list[str]:
         """The folders with messages, once for each message."""
@@ -52,7 +53,10 @@ class Post:
 
 
 @pytest.fixture
-def make_post(tmp_path: Path) -> Callable[..., Post]:
+def make_post(tmp_path: Path) -> Iterator[Callable[..., Post]]:
+    """Builds posts; closes them when the test is over."""
+    posts = []
+
     def make(**config: Any) -> Post:
         context = Context(
             instance="relays.local",
@@ -63,9 +67,12 @@ def make_post(tmp_path: Path) -> Callable[..., Post]:
         )
         post = Post(tmp_path, Deliverer(MaildirConfig(**config), context))
         make_root(post.root)
+        posts.append(post)
         return post
 
-    return make
+    yield make
+    for post in posts:
+        post.deliverer.close()
 
 
 class TestSubAddresses:

@@ -17,7 +17,7 @@ from mdacore import Content, Context, Envelope, MemoryBody, Recipient, Reply
 from mdacore.log import get_log
 from mdacore.runtime import SystemClock
 from mdacore_relay_maildir import MaildirConfig
-from mdacore_relay_maildir.delivery import Deliverer
+from mdacore_relay_maildir.delivery import Deliverer, Letter
 from mdacore_relay_maildir.walk import make_root
 
 pytestmark = pytest.mark.needs("doveadm")
@@ -72,7 +72,9 @@ class Site:
         recipients = (Recipient(number=0, address=address),)
         envelope = Envelope(sender="a@example.net", recipients=recipients, content=content, received_at=0.0)
         with unprivileged():
-            return self.deliverer.deliver(self.deliverer.read(envelope), address, is_wanted=lambda: True).reply
+            letter = self.deliverer.letter(self.deliverer.read(envelope), address)
+            assert isinstance(letter, Letter)
+            return self.deliverer.deliver(letter, is_wanted=lambda: True).reply
 
     def run(self, *command: str, stdin: bytes = b"") -> str:
         """Run one of Dovecot's programs; gives its output."""
@@ -110,7 +112,9 @@ def site() -> Iterator[Site]:
     keys = MaildirConfig(quota_bytes=2000, quota_messages=5, junk_folder="Müll & Junk", create_subfolders=5)
     with unprivileged():
         make_root(folder / "maildirs")
-    yield Site(folder, Deliverer(keys, context))
+    site = Site(folder, Deliverer(keys, context))
+    yield site
+    site.deliverer.close()
     shutil.rmtree(folder)
 
 

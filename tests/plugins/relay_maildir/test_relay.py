@@ -102,6 +102,14 @@ def count_threads() -> int:
     return len(list(Path("/proc/self/task").iterdir()))
 
 
+def open_below(root: Path) -> int:
+    """How many descriptors this process has open in there."""
+    return sum(
+        Path(f"/proc/self/fd/{name}").resolve().is_relative_to(root)
+        for name in os.listdir("/proc/self/fd")  # noqa: PTH208 - names are all that is wanted
+    )
+
+
 def files(root: Path) -> list[Path]:
     return [path for path in root.rglob("*") if not path.is_dir()]
 
@@ -489,6 +497,30 @@ class TestLife:
         while count_threads() >= before and time.monotonic() < give_up_at:
             pass  # a thread that has returned takes a moment to leave the system's list
         assert before - 1 == count_threads()
+
+    def test_stop_closes_the_folders_that_stay_open(self, relay: MaildirRelay, root: Path) -> None:
+        relay.attempt(envelope_for("bob@example.com"), ATTEMPT)
+        before = open_below(root)
+
+        relay.stop()
+
+        assert 3 == before
+        assert 0 == open_below(root)
+
+    def test_stop_between_two_recipients_answers_for_both(self, relay: MaildirRelay, root: Path) -> None:
+        """Who has the message is told; the others get a 4yz, and nothing later."""
+        attempt = gevent.spawn(
+            relay.attempt, envelope_for(*(f"b{number}@example.com" for number in range(50))), ATTEMPT
+        )
+        while not root.joinpath("example.com/b0/new").exists():
+            gevent.sleep(0)
+
+        relay.stop()
+        replies = attempt.get(timeout=10)
+
+        assert set(range(50)) == set(replies)
+        assert len(list(root.rglob("new/*"))) >= sum(reply.is_success for reply in replies.values())
+        assert "4.3.2" == replies[49].enhanced
 
     def test_start_makes_the_folder_and_building_does_not(
         self, make_relay: Callable[..., MaildirRelay], tmp_path: Path, log: RecordingLog

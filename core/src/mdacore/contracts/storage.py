@@ -254,7 +254,8 @@ class QueueStorage(Component, Protocol):
     def claim_suspect(self, queue: str) -> Claim | None:
         """One message that is due, of those of which `SUSPECT_AFTER` claims have ended in a crash; None = no such.
 
-        Those with the fewest crashes come first.         The attempt is counted as `claim` does. One that is settled and still open is no suspect any more.
+        Those with the fewest crashes come first. The attempt is counted as `claim` does. One that is settled and still
+        open is no suspect any more.
         """
 
     def release(self, claim: Claim) -> None:

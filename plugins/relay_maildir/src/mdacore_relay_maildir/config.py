@@ -78,9 +78,14 @@ class MaildirConfig:
         default="lf", metadata={"help": "How lines end in the files; maildir readers expect lf."}
     )
     workers: int = attrs.field(
-        default=8,
+        default=16,
         validator=[attrs.validators.ge(1), attrs.validators.le(256)],
         metadata={"help": "How many messages are written at once, each in a thread that mostly waits for the disk."},
+    )
+    open_maildirs: int = attrs.field(
+        default=128,
+        validator=[attrs.validators.ge(0), attrs.validators.le(100_000)],
+        metadata={"help": "How many maildirs stay open between messages, with three descriptors each; 0 = none."},
     )
 
 

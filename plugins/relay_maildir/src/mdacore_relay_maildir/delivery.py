@@ -1,4 +1,4 @@
-"""One message for one recipient: which mailbox, which of its folders, with which fields on top. Blocks; no gevent here.
+"""One message for one recipient: which mailbox, which of its folders, with which fields on top. No gevent here.
 
 How a file gets into a maildir is not in here (`maildirs`), nor is what a template means (`folder`). Invariant: the
 header and the body of a message stay as they came, below the two fields of final delivery.
@@ -6,17 +6,18 @@ header and the body of a message stay as they came, below the two fields of fina
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from errno import EDQUOT, ELOOP, ENOSPC, ENOTDIR
 
 import attrs
 
-from mdacore import LOCAL_ERROR, Content, Context, Envelope, Reply, printable, with_lf
+from mdacore import LOCAL_ERROR, Content, Context, Envelope, MemoryBody, Reply, printable, with_lf
 from mdacore_relay_maildir import events
 from mdacore_relay_maildir.config import MaildirConfig
-from mdacore_relay_maildir.folder import FolderTemplate, UnsafeAddress
+from mdacore_relay_maildir.folder import FolderTemplate, Mailbox, UnsafeAddress
 from mdacore_relay_maildir.maildirs import Maildirs, UniqueNames
 from mdacore_relay_maildir.maildirsize import Limits
+from mdacore_relay_maildir.openplaces import OpenPlaces
 from mdacore_relay_maildir.quota import OverQuota, Quota
 from mdacore_relay_maildir.subfolder import Place, folder_of
 from mdacore_relay_maildir.walk import UnsafeFolder
@@ -33,6 +34,7 @@ NO_SPACE = Reply(code=452, enhanced="4.3.1", text="Insufficient system storage")
 _REPLY_OF_ERRNO = {EDQUOT: FULL_FOR_NOW, ENOSPC: NO_SPACE, ELOOP: UNSAFE_FOLDER, ENOTDIR: UNSAFE_FOLDER}
 _MAX_ADDRESS_CHARS = 900
 """With the field's name below the 998 of RFC 5322 §2.1.1; an edge takes far less (RFC 5321 §4.5.3.1)."""
+_MAX_BYTES_AT_HAND = 65_536
 
 
 @attrs.frozen(kw_only=True)
@@ -59,6 +61,21 @@ class Message:
     is_spam: bool
 
 
+@attrs.frozen(kw_only=True)
+class Letter:
+    """A message for one recipient, ready to be written.
+
+    Attributes:
+        mailbox: whose it is.
+        is_spam: to be filed in the folder for that.
+        pieces: the file's octets; getting them may block if the message is not in memory. For one use.
+    """
+
+    mailbox: Mailbox
+    is_spam: bool
+    pieces: Iterable[bytes]
+
+
 class Deliverer:
     """Delivers into the maildirs of one relay. Any thread may call."""
 
@@ -66,7 +83,8 @@ class Deliverer:
         next_name = UniqueNames(context.hostname, context.clock)
         limits = Limits(size_bytes=config.quota_bytes, messages=config.quota_messages)
         quota = Quota(limits, context.clock.now, next_name) if limits != Limits() else None
-        self._maildirs = Maildirs(context.resolve(config.path), next_name, quota)
+        open_places = OpenPlaces(config.open_maildirs, context.clock.monotonic)
+        self._maildirs = Maildirs(context.resolve(config.path), next_name, quota, open_places=open_places)
         self._template = FolderTemplate(config.folder, config.fold_case, context.hostname, config.recipient_delimiter)
         self._makes_up_to = config.create_subfolders
         self._junk = folder_of(config.junk_folder) if config.junk_folder else ""
@@ -74,40 +92,63 @@ class Deliverer:
         self._full = FULL if config.quota_full == "reject" else FULL_FOR_NOW
 
     def read(self, envelope: Envelope) -> Message:
-        """Look at the header once, for all recipients. Raises OSError if the body cannot be read."""
+        """Look at the header once, for all recipients. Blocks unless `is_at_hand`.
+
+        Raises:
+            OSError: the body cannot be read.
+        """
         is_spam = bool(self._junk) and _says_spam(envelope.content)
         return Message(envelope=envelope, past=_delivered_to(envelope.content), is_spam=is_spam)
 
-    def deliver(self, message: Message, address: str, *, is_wanted: Callable[[], bool]) -> Delivery:
-        """Deliver to one recipient; 250 2.0.0 is durable: the file, its name, its folders. Raises nothing.
-
-        `is_wanted` is asked just before the message can be seen.
-        """
+    def letter(self, message: Message, address: str) -> Letter | Delivery:
+        """What is to be written for one recipient, or why nothing is. Never blocks, raises nothing."""
         try:
             mailbox = self._template.mailbox(address)
         except UnsafeAddress as error:
             return _failed(BAD_ADDRESS, events.REFUSED, error)
         if _loop_key(address) in message.past:
             return _failed(LOOP, events.REFUSED, "a Delivered-To field names this recipient")
+        pieces: Iterable[bytes] = self._pieces(message.envelope, address)
+        if is_at_hand(message.envelope.content):
+            pieces = (b"".join(pieces),)
+        return Letter(mailbox=mailbox, is_spam=message.is_spam, pieces=pieces)
+
+    def deliver(self, letter: Letter, *, is_wanted: Callable[[], bool]) -> Delivery:
+        """Deliver to one recipient; 250 2.0.0 is durable: the file, its name, its folders. Blocks, raises nothing.
+
+        `is_wanted` is asked just before the message can be seen.
+        """
         try:
-            if message.is_spam:
-                place = Place(mailbox.maildir, self._junk)
-            elif subfolder := folder_of(mailbox.extension):
-                place = self._maildirs.place(mailbox.maildir, subfolder, makes_up_to=self._makes_up_to)
-            else:
-                place = Place(mailbox.maildir)
-            file = self._maildirs.store(place, self._pieces(message.envelope, address), is_wanted=is_wanted)
+            place = self._place(letter)
+            file = self._maildirs.store(place, letter.pieces, is_wanted=is_wanted)
         except OverQuota as error:
             return _failed(self._full, events.FILLED, error)
         except OSError as error:
             return _failed(_reply_to(error), events.DEFERRED, error)
         return Delivery(reply=DELIVERED, event=events.DELIVERED, fields={"folder": "/".join(place.path), "file": file})
 
+    def close(self) -> None:
+        """Leave no folder open; where a message is being delivered, once it is."""
+        self._maildirs.close()
+
+    def _place(self, letter: Letter) -> Place:
+        maildir = letter.mailbox.maildir
+        if letter.is_spam:
+            return Place(maildir, self._junk)
+        if subfolder := folder_of(letter.mailbox.extension):
+            return self._maildirs.place(maildir, subfolder, makes_up_to=self._makes_up_to)
+        return Place(maildir)
+
     def _pieces(self, envelope: Envelope, address: str) -> Iterator[bytes]:
         """The message as the file has it: under the fields of final delivery (RFC 5321 §4.4), nothing else changed."""
         content = envelope.content.prepend(_field("Delivered-To", address))
         content = content.prepend(_field("Return-Path", f"<{envelope.sender}>"))
         return with_lf(content.chunks()) if self._has_lf else content.chunks()
+
+
+def is_at_hand(content: Content) -> bool:
+    """It is in memory, and so small that an event loop can take it in hand; other bodies may block."""
+    return isinstance(content.body, MemoryBody) and content.body.size_bytes <= _MAX_BYTES_AT_HAND
 
 
 def unreadable(error: OSError) -> Delivery:

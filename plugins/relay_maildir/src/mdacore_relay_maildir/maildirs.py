@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
-from errno import EEXIST
+from errno import EEXIST, EMFILE, ENFILE
 from itertools import count
 from pathlib import Path
-
-import attrs
+from typing import TypeVar
 
 from mdacore import Clock
 from mdacore_relay_maildir.folder import Folder
+from mdacore_relay_maildir.openplaces import Opened, OpenPlaces
 from mdacore_relay_maildir.quota import Quota
 from mdacore_relay_maildir.subfolder import MARK, Place
 from mdacore_relay_maildir.walk import Descriptors, descend
@@ -28,6 +28,8 @@ _MAX_KNOWN_PLACES = 10_000
 _WRITE_BYTES = 65_536
 _PARTS = ("tmp", "new", "cur")
 _CREATE_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+T = TypeVar("T")
 
 
 class UniqueNames:
@@ -44,23 +46,29 @@ class UniqueNames:
         return f"{seconds}.M{microseconds}P{os.getpid()}Q{next(self._numbers)}.{self._host}"
 
 
-@attrs.frozen
-class _Opened:
-    """Descriptors of a place: its maildir, and where messages are written and shown."""
-
-    maildir_fd: int
-    tmp_fd: int
-    new_fd: int
-
-
 class Maildirs:
-    """All the maildirs below one root. Any thread may call."""
+    """All the maildirs below one root. Any thread may call.
 
-    def __init__(self, root: Path, next_name: Callable[[], str], quota: Quota | None = None) -> None:
+    Without `open_places` no folder stays open from one message to the next.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        next_name: Callable[[], str],
+        quota: Quota | None = None,
+        *,
+        open_places: OpenPlaces | None = None,
+    ) -> None:
         self._root = str(root)
         self._next_name = next_name
         self._quota = quota
+        self._open_places = open_places or OpenPlaces(0)
         self._durable: set[Place] = set()
+
+    def close(self) -> None:
+        """Leave no folder open; where a message is being stored, once it is."""
+        self._open_places.close()
 
     def place(self, maildir: Folder, subfolder: str, *, makes_up_to: int = 0) -> Place:
         """The sub-folder if it is there, or may be made because there are fewer than so many; else the maildir itself.
@@ -94,9 +102,15 @@ class Maildirs:
             OverQuota: the maildir has no room.
             OSError: there is nothing in ``new/``; but if the very last sync failed, there may be.
         """
+        opened = self._open_places.take(place) or self._retried(lambda: self._open(place))
+        try:
+            return self._store(place, opened, pieces, is_wanted)
+        finally:
+            self._open_places.give_back(opened)
+
+    def _store(self, place: Place, opened: Opened, pieces: Iterable[bytes], is_wanted: Callable[[], bool]) -> str:
         with Descriptors() as descriptors:
-            opened = self._open(descriptors, place)
-            tmp_name, file_fd = self._create(opened.tmp_fd)
+            tmp_name, file_fd = self._retried(lambda: self._create(opened.tmp_fd))
             descriptors.keep(file_fd)
             try:
                 size_bytes = _write_all(file_fd, pieces)
@@ -111,28 +125,50 @@ class Maildirs:
             os.fsync(opened.new_fd)
             return name
 
-    def _room_for(self, size_bytes: int, place: Place, opened: _Opened) -> AbstractContextManager[None]:
+    def _retried(self, opens: Callable[[], T]) -> T:
+        """What this opens; where there are no descriptors left, without those that were only kept."""
+        try:
+            return opens()
+        except OSError as error:
+            if error.errno not in (EMFILE, ENFILE) or not self._open_places.clear():
+                raise
+        return opens()
+
+    def _room_for(self, size_bytes: int, place: Place, opened: Opened) -> AbstractContextManager[None]:
         if self._quota is None:
             return nullcontext()
         return self._quota.room_for(size_bytes, place.maildir, opened.maildir_fd, opened.tmp_fd)
 
-    def _open(self, descriptors: Descriptors, place: Place) -> _Opened:
-        """Open a place. One that this process has not used yet is made and synced."""
-        if place in self._durable:
-            try:
-                return self._walk(descriptors, place)
-            except FileNotFoundError:  # somebody has removed it since
-                self._durable.discard(place)
-        self._make(place)
-        if len(self._durable) >= _MAX_KNOWN_PLACES:
-            self._durable.clear()
-        self._durable.add(place)
-        return self._walk(descriptors, place)
+    def _open(self, place: Place) -> Opened:
+        """Open a place, to be given back. One that this process has not used yet is made and synced."""
+        opened = self._walk_to_known(place)
+        if opened is None:
+            self._make(place)
+            if len(self._durable) >= _MAX_KNOWN_PLACES:
+                self._durable.clear()
+            self._durable.add(place)
+            opened = self._walk(place)
+        self._open_places.keep(place, opened)
+        return opened
 
-    def _walk(self, descriptors: Descriptors, place: Place) -> _Opened:
-        fds = descend(descriptors, descriptors.root(self._root), place.path)
-        tmp_fd, new_fd = (descriptors.child(fds[-1], part) for part in ("tmp", "new"))
-        return _Opened(fds[len(place.maildir)], tmp_fd, new_fd)
+    def _walk_to_known(self, place: Place) -> Opened | None:
+        if place not in self._durable:
+            return None
+        try:
+            return self._walk(place)
+        except FileNotFoundError:  # somebody has removed it since
+            self._durable.discard(place)
+            return None
+
+    def _walk(self, place: Place) -> Opened:
+        now = self._open_places.now()
+        with Descriptors() as descriptors:
+            fds = descend(descriptors, descriptors.root(self._root), place.path)
+            tmp_fd, new_fd = (descriptors.child(fds[-1], part) for part in ("tmp", "new"))
+            kept = fds[len(place.maildir)], tmp_fd, new_fd
+            opened = Opened.at("/".join((self._root, *place.path)), kept, now)
+            descriptors.hand_over(kept)
+            return opened
 
     def _make(self, place: Place) -> None:
         """Make what is missing of a place, and of the maildir that it is in.
@@ -157,7 +193,7 @@ class Maildirs:
                 return name, os.open(name, _CREATE_FILE, 0o600, dir_fd=tmp_fd)
         raise OSError(EEXIST, "no free name", "tmp")
 
-    def _publish(self, tmp_name: str, suffix: str, opened: _Opened) -> str:
+    def _publish(self, tmp_name: str, suffix: str, opened: Opened) -> str:
         """Link the file into ``new``: unlike a rename, a link never replaces what is there."""
         name = tmp_name + suffix
         for _ in range(_NAME_TRIES):

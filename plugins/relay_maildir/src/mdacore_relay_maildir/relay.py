@@ -1,22 +1,25 @@
-"""The relay itself: one message for some recipients, delivered in a thread while the hub goes on.
+"""The relay itself: one message for some recipients, each written in a thread while the hub goes on.
 
-What a delivery is stands in `delivery`. Invariants: the hub never waits for the disk; a recipient's 250 is given when
-its file and its folders are durable; an attempt that is over delivers nothing more.
+What a delivery is stands in `delivery`; its octets are made in the greenlet, so that a thread has little to do between
+two calls of the system, in each of which it lets another one go on. Invariants: the hub never waits for the disk; a
+recipient's 250 is given when its file and its folders are durable; an attempt that is over delivers nothing more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import attrs
 import gevent
-from gevent.threadpool import ThreadPool
+from gevent.event import Event
 from greenlet import GreenletExit, greenlet
 
 from mdacore import LOCAL_ERROR, Attempt, Context, Envelope, Health, Reply, Status, printable
 from mdacore_relay_maildir import events
 from mdacore_relay_maildir.config import MaildirConfig
-from mdacore_relay_maildir.delivery import Deliverer, Delivery, unreadable
+from mdacore_relay_maildir.delivery import Deliverer, Delivery, Letter, Message, is_at_hand, unreadable
+from mdacore_relay_maildir.threads import Threads
 from mdacore_relay_maildir.walk import make_root
 
 STOPPING = Reply(code=451, enhanced="4.3.2", text="Service is stopping, try again later")
@@ -47,8 +50,10 @@ class MaildirRelay:
         self._deliverer = Deliverer(config, context)
         self._workers = config.workers
         self._log = context.log
-        self._pool: ThreadPool | None = None
+        self._threads: Threads | None = None
         self._waiting: dict[greenlet, gevent.Timeout] = {}
+        self._nobody_waits = Event()
+        self._nobody_waits.set()
         self._takes_work = False
         self._is_stopped = False
         self._trouble = ""
@@ -56,30 +61,32 @@ class MaildirRelay:
     def start(self) -> None:
         """Make the root folder and the threads. Raises OSError if the root cannot be made or belongs to others."""
         make_root(self._root)
-        self._pool = ThreadPool(self._workers)
+        self._threads = Threads(self._workers)
         self._takes_work = True
 
     def drain(self, grace_s: float) -> bool:
         """Refuse new attempts and wait for those in hand."""
         self._takes_work = False
-        if self._pool is None:
+        if self._threads is None:
             return True
-        gevent.with_timeout(grace_s, self._pool.join, timeout_value=None)
-        return len(self._pool) == 0
+        gevent.with_timeout(grace_s, self._join, self._threads, timeout_value=None)
+        return not self._waiting and not self._threads.in_hand
 
     def stop(self) -> None:
         """End the threads. What is in hand is given up before anybody can see it; a thread that hangs is left alone."""
         self._takes_work = False
         self._is_stopped = True
-        pool, self._pool = self._pool, None
+        threads, self._threads = self._threads, None
         for waiting, timer in self._waiting.items():
             gevent.get_hub().loop.run_callback(self._end_wait, waiting, timer)
-        if pool is not None:
-            gevent.with_timeout(_STOP_S, pool.kill, timeout_value=None)
+        if threads is not None:
+            threads.stop(_STOP_S)
+        self._deliverer.close()
 
     def health(self) -> Health:
         """Degraded from a delivery that the disk did not take to the next that it does."""
-        facts = {"path": str(self._root), "messages_in_hand": len(self._pool) if self._pool is not None else 0}
+        in_hand = self._threads.in_hand if self._threads is not None else 0
+        facts = {"path": str(self._root), "messages_in_hand": in_hand}
         return Health(status=Status.DEGRADED if self._trouble else Status.OK, reason=self._trouble, facts=facts)
 
     def destination(self, envelope: Envelope) -> str:  # noqa: ARG002 - the contract's signature
@@ -87,17 +94,17 @@ class MaildirRelay:
         return ""
 
     def attempt(self, envelope: Envelope, attempt: Attempt) -> Mapping[int, Reply]:
-        """Deliver to each recipient in turn, in a thread. 250 2.0.0 is durable: the file, its name, its folders.
+        """Deliver to each recipient in turn, in threads. 250 2.0.0 is durable: the file, its name, its folders.
 
         Gives up a little before its deadline, so that it can still say who has the message. A thread that hangs on a
         dead disk beyond that delivers nothing when it wakes, unless it was at the very last step.
         """
         numbers = [recipient.number for recipient in envelope.recipients]
-        if self._pool is None or not self._takes_work:
+        if self._threads is None or not self._takes_work:
             return dict.fromkeys(numbers, STOPPING)
         job = _Job(envelope)
         limit_s = attempt.deadline_s * _OWN_SHARE_OF_DEADLINE
-        self._run_in(self._pool, job, limit_s)
+        self._run_in(self._threads, job, limit_s)
         results = dict(job.results)
         if len(results) < len(numbers) and not self._is_stopped:
             self._log.warning(events.OVERRAN, limit_s=limit_s, missing=len(numbers) - len(results))
@@ -106,15 +113,16 @@ class MaildirRelay:
         missing = STOPPING if self._is_stopped else LOCAL_ERROR
         return {number: results[number].reply if number in results else missing for number in numbers}
 
-    def _run_in(self, pool: ThreadPool, job: _Job, limit_s: float) -> None:
+    def _run_in(self, threads: Threads, job: _Job, limit_s: float) -> None:
         """Wait for a job: until it is done, its time is over, or the relay stops.
 
         What interrupts this greenlet passes, unless somebody has the message: who that is must be told.
         """
         current = gevent.getcurrent()
         timer = self._waiting[current] = gevent.Timeout.start_new(limit_s)
+        self._nobody_waits.clear()
         try:
-            pool.apply(self._run, (job,))
+            self._run(threads, job)
         except (gevent.Timeout, GreenletExit) as interruption:
             if interruption is not timer and not job.has_delivered:
                 raise
@@ -122,29 +130,44 @@ class MaildirRelay:
             job.is_over = True
             timer.close()
             del self._waiting[current]
+            if not self._waiting:
+                self._nobody_waits.set()
+
+    def _join(self, threads: Threads) -> None:
+        self._nobody_waits.wait()
+        threads.join()  # for what attempts have given up
 
     def _end_wait(self, waiting: greenlet, timer: gevent.Timeout) -> None:
         """In the hub: as if the time were over, if that greenlet still waits."""
         if self._waiting.get(waiting) is timer:
             waiting.throw(timer)
 
-    def _run(self, job: _Job) -> None:
-        """In the thread. Logs nothing: what is bound to the log belongs to the greenlet."""
+    def _run(self, threads: Threads, job: _Job) -> None:
         recipients = job.envelope.recipients
         try:
-            message = self._deliverer.read(job.envelope)
+            message = self._read(threads, job.envelope)
         except OSError as error:
             job.results.update(dict.fromkeys((recipient.number for recipient in recipients), unreadable(error)))
             return
-
-        def is_wanted() -> bool:
-            return not (job.is_over or self._is_stopped)
-
         for recipient in recipients:
-            if not is_wanted():
+            if self._is_stopped:
                 return
-            delivery = self._deliverer.deliver(message, recipient.address, is_wanted=is_wanted)
-            job.results[recipient.number] = delivery
+            letter = self._deliverer.letter(message, recipient.address)
+            if isinstance(letter, Delivery):
+                job.results[recipient.number] = letter
+            else:
+                threads.call(partial(self._deliver, job, recipient.number, letter))
+
+    def _read(self, threads: Threads, envelope: Envelope) -> Message:
+        read = partial(self._deliverer.read, envelope)
+        return read() if is_at_hand(envelope.content) else threads.call(read)
+
+    def _deliver(self, job: _Job, number: int, letter: Letter) -> None:
+        """In a thread. Leaves the result itself: the greenlet may be gone by then, or just about to look.
+
+        Logs nothing: what is bound to the log belongs to the greenlet.
+        """
+        job.results[number] = self._deliverer.deliver(letter, is_wanted=lambda: not (job.is_over or self._is_stopped))
 
     def _report(self, envelope: Envelope, results: Mapping[int, Delivery]) -> None:
         lines = {events.DELIVERED: self._log.debug, events.DEFERRED: self._log.warning}

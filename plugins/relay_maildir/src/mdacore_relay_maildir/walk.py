@@ -43,6 +43,11 @@ class Descriptors:
         self._fds.append(fd)
         return fd
 
+    def hand_over(self, fds: Iterable[int]) -> None:
+        """Do not close these: they belong to somebody else from now on."""
+        gone = set(fds)
+        self._fds = [fd for fd in self._fds if fd not in gone]
+
     def root(self, path: str | Path) -> int:
         """Open a folder that may be reached by symbolic links. Raises UnsafeFolder."""
         return self._checked(path, os.open(path, _OPEN_ROOT))

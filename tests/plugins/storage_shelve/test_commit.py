@@ -38,7 +38,7 @@ class FailingConnection:
         return self._connection.in_transaction
 
     def execute(self, statement, *values):
-        self.syncs += statement == "COMMIT" or statement.startswith("INSERT INTO at_once")
+        self.syncs += statement == "COMMIT"
         if statement.startswith(self._at):
             raise self._error
         return self._connection.execute(statement, *values)
@@ -70,12 +70,12 @@ def row(number, *, state=schema.FREE, lane="local/", body=None):
 def write(store):
     """Makes a job that writes one message, free or claimed."""
 
-    def make(number, *, is_claimed=False, key=""):
+    def make(number, *, is_claimed=False):
         state = schema.CLAIMED if is_claimed else schema.FREE
         active = ActiveClaim(number=number, epoch=number, body=number, body_is_file=False)
         return Write(
             queue="main",
-            key=key,
+            key="",
             now=0.0,
             messages=[row(number, state=state)],
             bodies=[BodyRow(number, 0, b"x")],
@@ -196,20 +196,15 @@ class TestFull:
         assert [[1], [2]] == store.committer([large, write(2)])
 
 
-STEPS = [pytest.param("", "INSERT INTO at_once", id="at once"), pytest.param("k", "COMMIT", id="step by step")]
-"""Messages that come and go are one statement; a key makes a transaction of several."""
-
-
 class TestBroken:
     def failing(self, store, at, error):
         return Committer(FailingConnection(store._connection, at=at, error=error), store.ids, store.ledger)
 
-    @pytest.mark.parametrize(("key", "at"), STEPS)
-    def test_after_a_failed_commit_the_outcome_is_unknown_and_nothing_more_is_accepted(self, store, write, key, at):
+    def test_after_a_failed_commit_the_outcome_is_unknown_and_nothing_more_is_accepted(self, store, write):
         """Case 65: the sync is not tried again."""
-        committer = self.failing(store, at, error(sqlite3.SQLITE_IOERR_FSYNC))
+        committer = self.failing(store, "COMMIT", error(sqlite3.SQLITE_IOERR_FSYNC))
 
-        first = committer([write(1, key=key), write(2, is_claimed=True)])
+        first = committer([write(1), write(2, is_claimed=True)])
         second = committer([write(3)])
 
         assert [OutcomeUnknown, OutcomeUnknown] == [type(result) for result in first]
@@ -224,17 +219,16 @@ class TestBroken:
     def test_after_damage_nothing_more_is_accepted(self, store, write, numbers, code):
         committer = self.failing(store, "INSERT INTO message", error(code, sqlite3.DatabaseError))
 
-        (result,) = committer([write(1, key="k")])
+        (result,) = committer([write(1)])
 
         assert StorageError is type(result)
         assert committer.broken
         assert [] == numbers()
 
-    @pytest.mark.parametrize(("key", "at"), [("", "INSERT INTO at_once"), ("k", "BEGIN")])
-    def test_a_database_that_is_locked_is_an_error_and_no_more(self, store, write, key, at):
-        committer = self.failing(store, at, error(sqlite3.SQLITE_BUSY))
+    def test_a_database_that_is_locked_is_an_error_and_no_more(self, store, write):
+        committer = self.failing(store, "BEGIN", error(sqlite3.SQLITE_BUSY))
 
-        results = committer([write(1, key=key), write(2, key=key)])
+        results = committer([write(1), write(2)])
 
         assert [StorageError, StorageError] == [type(result) for result in results]
         assert "" == committer.broken

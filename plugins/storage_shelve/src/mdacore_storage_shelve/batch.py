@@ -45,26 +45,6 @@ _AMENDMENTS: Final = {
 RowT = TypeVar("RowT", bound=tuple[object, ...])
 
 
-_NO_BODY: Final = (None, None)
-_REMOVAL: Final = (None,) * 12
-_AT_ONCE_MAX: Final = 128
-
-
-def is_simple(jobs: Sequence[Job[object]]) -> bool:
-    """Messages only come and go, as they do when all is well: one statement can do it."""
-    count = 0
-    for job in jobs:
-        if type(job) is Write:
-            if job.key:
-                return False
-            count += len(job.messages)
-        elif type(job) is Settle and job.deferred is None:
-            count += len(job.notices) + 1
-        else:
-            return False
-    return count <= _AT_ONCE_MAX
-
-
 class Batch:
     """The jobs of one transaction. What many of them want is gathered and done for all in one statement."""
 
@@ -88,17 +68,6 @@ class Batch:
         gathered = [self._gather(job) for job in jobs]
         self._write_gathered()
         return [self._perform(job) if result is job else result for job, result in zip(jobs, gathered, strict=True)]
-
-    def run_at_once(self, jobs: Sequence[Job[object]]) -> list[object]:
-        """Execute and commit all, which `is_simple`, in one statement; gives their results in order."""
-        gathered = [self._gather(job) for job in jobs]
-        own = {row.id: (row.crc, row.data) for row in self._bodies}
-        rows: list[tuple[object, ...]] = [(*row, *own.get(row.id, _NO_BODY)) for row in self._messages]
-        rows += [(number, *_REMOVAL) for number in self._removed]
-        if rows:
-            self._execute(sql.do_at_once(len(rows)), [value for row in rows for value in row])
-        self._count_pages()
-        return gathered
 
     def enter(self) -> None:
         """The commit is through: tell the ledger."""
@@ -165,9 +134,6 @@ class Batch:
             self._execute(sql.RELEASE, {"ids": json.dumps(self._released)})
         if self._removed:
             self._execute(sql.REMOVE, {"ids": json.dumps(self._removed)})
-        self._count_pages()
-
-    def _count_pages(self) -> None:
         self.pages = 2 * len(self._messages) + len(self._deferred) + len(self._released) + len(self._removed)
         self.pages += sum(len(row.data) for row in self._bodies) // schema.PAGE_SIZE_BYTES
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from mdacore import OutcomeUnknown, StorageError, StorageFull
 from mdacore_storage_shelve import sql
-from mdacore_storage_shelve.batch import Batch, is_simple
+from mdacore_storage_shelve.batch import Batch
 from mdacore_storage_shelve.ids import QueueIds
 from mdacore_storage_shelve.jobs import Job
 from mdacore_storage_shelve.ledger import Ledger
@@ -45,18 +45,13 @@ class Committer:
         batch = Batch(self._connection, self._ids, self._ledger)
         is_committing = False
         try:
-            if is_simple(jobs):
-                results = batch.run_at_once(jobs)
-            else:
-                self._connection.execute(sql.BEGIN)
-                results = batch.run(jobs)
-                is_committing = True
-                self._connection.execute(sql.COMMIT)
+            self._connection.execute(sql.BEGIN)
+            results = batch.run(jobs)
+            is_committing = True
+            self._connection.execute(sql.COMMIT)
         except sqlite3.Error as error:
             self._roll_back()
-            # Of one statement that is a transaction nobody can tell whether it failed in its commit.
-            may_be_stored = is_committing or (is_simple(jobs) and is_fatal(error))
-            return self._explained(jobs, error, is_committing=may_be_stored)
+            return self._explained(jobs, error, is_committing=is_committing)
         except BaseException:
             self._roll_back()
             raise

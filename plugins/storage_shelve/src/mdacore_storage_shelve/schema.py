@@ -119,20 +119,6 @@ PRAGMA cell_size_check = ON;        -- damage is noticed when a page is read
 PRAGMA cache_size = -32000;         -- KiB: the inner pages of a million messages
 """
 
-_AT_ONCE: Final = """
-CREATE TEMP VIEW at_once AS SELECT 0 AS id, '' AS queue, '' AS lane, 0.0 AS due_at, 0 AS state, '' AS held,
-    0 AS attempts, 0 AS body, 0 AS body_is_file, 0 AS body_size, x'' AS envelope, 0 AS crc, x'' AS data;
-CREATE TEMP TRIGGER do_at_once INSTEAD OF INSERT ON at_once
-BEGIN
-    INSERT INTO body SELECT new.id, new.crc, new.data WHERE new.data IS NOT NULL;
-    INSERT INTO message SELECT new.id, new.queue, new.lane, new.due_at, new.state, new.held, new.attempts, 0, 0,
-        new.body, new.body_is_file, new.body_size, new.envelope, NULL WHERE new.queue IS NOT NULL;
-    DELETE FROM message WHERE new.queue IS NULL AND id = new.id;
-END;
-"""
-"""Of the writing connection: messages come and go in one statement, which is a transaction of its own (`sql`). A row
-is a message, with its body if that is its own; or only the id of one that is to be removed."""
-
 _BUSY_TIMEOUT_S: Final = 5.0
 _CACHED_STATEMENTS: Final = 256
 
@@ -188,7 +174,6 @@ def _open(path: Path, store_id: uuid.UUID, mode: str, *, is_writing: bool) -> sq
         if is_writing:
             connection.executescript(_SETTINGS)
             _use_wal(connection, path)
-            connection.executescript(_AT_ONCE)
     except sqlite3.Error as error:
         _close(connection)
         raise StorageError(f"{path} cannot be opened: {error}; nothing was changed") from error

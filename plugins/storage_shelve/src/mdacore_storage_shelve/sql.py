@@ -3,9 +3,9 @@
 In a commit each statement does its work in one step and gives one row at most, lists as JSON: a thread gives up the
 interpreter's lock at every step and has to get it back from a busy hub, which may take the switch interval (5 ms). So a
 batch costs by its steps, not by its rows: 100 messages inserted by `executemany` beside a hub that never rested took
-0.7 s, by two statements for all of them 0.08 s. Where messages only come and go the whole transaction is one step
-(`do_at_once`). (Inserting on the hub, and only committing in the thread, is no quicker where the hub does rest, and
-makes it wait for pages that have to be read from the disk.)
+0.7 s, by two statements for all of them 0.08 s. (Inserting on the hub, and only committing in the thread, is no quicker
+where the hub does rest, and makes it wait for pages that have to be read from the disk. The whole transaction as one
+statement, by a trigger on a view, is no quicker either.)
 """
 
 # ruff: noqa: S608 - statements are put together from constants and placeholders only
@@ -46,12 +46,6 @@ DELETE FROM key WHERE (queue, key) IN (SELECT queue, key FROM key WHERE seen_at 
 def insert_messages(rows: int) -> str:
     """`jobs.MessageRow` times `rows`."""
     return "INSERT INTO message VALUES " + _rows("(?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, NULL)", rows)
-
-
-@cache
-def do_at_once(rows: int) -> str:
-    """`schema.at_once` times `rows`: a whole transaction."""
-    return "INSERT INTO at_once VALUES " + _rows("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 @cache

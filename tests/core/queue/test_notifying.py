@@ -94,7 +94,7 @@ class TestDelay:
             made = len(bench.storage.settled)
             bench.clock.advance(HOUR_S)
             settled(bench, made + 1)
-            gevent.sleep(0.01)
+            gevent.idle()
 
     def test_the_sender_is_warned_once(self, make_bench, envelope):
         bench = make_bench(by_sender(LATER), notice_rules=WARNING)

@@ -8,7 +8,7 @@ from mdacore.runtime.clock import SystemClock
 from mdacore.runtime.fence import BrokenContract, Deadline, Fence
 from mdacore.runtime.group_commit import GroupCommit
 from mdacore.runtime.health import InstanceHealth, health_of
-from mdacore.runtime.side_thread import SideThread
+from mdacore.runtime.threads import Threads
 from mdacore.runtime.watchdog import Watchdog
 from mdacore.runtime.workers import Workers
 
@@ -21,9 +21,9 @@ __all__ = [
     "Fence",
     "GroupCommit",
     "InstanceHealth",
-    "SideThread",
     "SwitchedOff",
     "SystemClock",
+    "Threads",
     "Watchdog",
     "Workers",
     "health_of",

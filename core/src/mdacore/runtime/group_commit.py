@@ -15,7 +15,7 @@ import gevent
 from gevent.event import Event
 from gevent.hub import Waiter
 
-from mdacore.runtime.side_thread import SideThread
+from mdacore.runtime.threads import Threads
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -59,8 +59,8 @@ class GroupCommit(Generic[JobT, ResultT]):
         self._abandoned = abandoned
         self._waiting: list[_Entry[JobT]] = []
         self._has_work = Event()
-        self._thread = SideThread()
-        self._is_stopping = self._has_stopped = False
+        self._thread = Threads(1)
+        self._is_stopping = False
         self._committer = gevent.spawn(self._run)
 
     def submit(self, job: JobT) -> ResultT:
@@ -93,9 +93,7 @@ class GroupCommit(Generic[JobT, ResultT]):
         self._is_stopping = True
         self._has_work.set()
         self._committer.join()
-        if not self._has_stopped:
-            self._has_stopped = True
-            self._thread.stop()
+        self._thread.stop()
 
     def _run(self) -> None:
         while not self._is_stopping or self._waiting:

@@ -16,10 +16,10 @@ from gevent.event import Event
 from greenlet import GreenletExit, greenlet
 
 from mdacore import LOCAL_ERROR, Attempt, Context, Envelope, Health, Reply, Status, printable
+from mdacore.runtime import Threads
 from mdacore_relay_maildir import events
 from mdacore_relay_maildir.config import MaildirConfig
 from mdacore_relay_maildir.delivery import Deliverer, Delivery, Letter, Message, is_at_hand, unreadable
-from mdacore_relay_maildir.threads import Threads
 from mdacore_relay_maildir.walk import make_root
 
 STOPPING = Reply(code=451, enhanced="4.3.2", text="Service is stopping, try again later")

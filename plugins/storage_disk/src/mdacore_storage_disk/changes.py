@@ -26,6 +26,7 @@ from mdacore import (
     Settlement,
     StorageError,
 )
+from mdacore.runtime import Threads
 from mdacore_storage_disk import events
 from mdacore_storage_disk.files import LOG, MESSAGE
 from mdacore_storage_disk.index import Index
@@ -37,7 +38,7 @@ from mdacore_storage_disk.loader import Loader
 from mdacore_storage_disk.settling import settled
 from mdacore_storage_disk.state import Message
 from mdacore_storage_disk.store import Store
-from mdacore_storage_disk.threads import Threads, Turns
+from mdacore_storage_disk.threads import Turns
 
 LOADING_LIMIT_S: Final = 60.0
 """What cannot be answered before the store has been read waits so long at most."""

@@ -39,7 +39,7 @@ from mdacore_storage_disk.loader import Loader
 from mdacore_storage_disk.record import RecordError
 from mdacore_storage_disk.retrieval import retrieve
 from mdacore_storage_disk.store import Store
-from mdacore_storage_disk.threads import Shield, Threads
+from mdacore_storage_disk.threads import Shield, make_threads
 from mdacore_storage_disk.upkeep import Upkeep
 
 _PATIENCE_S: Final = 5.0
@@ -58,8 +58,8 @@ class Engine:
         self._index = Index(clock)
         self._shield = Shield()
         self._given_back = Group()
-        self._reading = Threads(_READING_THREADS)
-        self._writing = Threads(parallel_syncs)
+        self._reading = make_threads(_READING_THREADS)
+        self._writing = make_threads(parallel_syncs)
         self._group: GroupCommit[Staged, None] = GroupCommit(store.files.publish)
         keys = Keys()
         numbers = Numbers(store.numbers, lambda count: self._writing.call(store.folder.reserve_numbers, count))
@@ -86,7 +86,7 @@ class Engine:
         self._group.stop()
         self.upkeep.stop()
         for threads in (self._reading, self._writing):
-            threads.close()
+            threads.stop()
         self._lister.close()
         self._store.close()
 

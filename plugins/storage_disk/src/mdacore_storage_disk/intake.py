@@ -13,13 +13,12 @@ import attrs
 from gevent.lock import BoundedSemaphore
 
 from mdacore import Body, Clock, NewMessage, QueueId, StorageError
-from mdacore.runtime import GroupCommit
+from mdacore.runtime import GroupCommit, Threads
 from mdacore_storage_disk.files import MessageFiles, Staged
 from mdacore_storage_disk.folder import shard_of
 from mdacore_storage_disk.ids import MAX_BRANCHES, QueueIds
 from mdacore_storage_disk.message import BodyFacts, Head, StoredMessage
 from mdacore_storage_disk.state import Acceptance, Progress
-from mdacore_storage_disk.threads import Threads
 
 MAX_MESSAGES: Final = MAX_BRANCHES // 2
 """Of one acceptance; as many ids again are left for their notices."""

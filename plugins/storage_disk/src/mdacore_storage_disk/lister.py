@@ -18,7 +18,7 @@ from mdacore_storage_disk.index import Index
 from mdacore_storage_disk.listing import entries_of, is_as_asked, stored_entries
 from mdacore_storage_disk.retrieval import peeked
 from mdacore_storage_disk.state import Message
-from mdacore_storage_disk.threads import Threads
+from mdacore_storage_disk.threads import make_threads
 
 PAGE: Final = 100
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class Lister:
     def __init__(self, files: MessageFiles, index: Index) -> None:
         self._files = files
         self._index = index
-        self._thread = Threads(1)
+        self._thread = make_threads(1)
 
     def pages(self, query: Query) -> Iterator[list[QueueEntry]]:
         """What fits, by arrival, some at a time. Between two pages nothing is held. Raises StorageError."""
@@ -47,7 +47,7 @@ class Lister:
 
     def close(self) -> None:
         """End the thread. Idempotent."""
-        self._thread.close()
+        self._thread.stop()
 
     def _wanted(self, ids: Sequence[str], query: Query) -> list[tuple[Path, Message]]:
         messages = [message for message in map(self._index.get, ids) if message is not None]
@@ -67,7 +67,7 @@ class Reader:
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._ids = QueueIds.of_store(folder.read_marker())
-        self._thread = Threads(1)
+        self._thread = make_threads(1)
 
     def pages(self, query: Query) -> Iterator[list[QueueEntry]]:
         """What fits, by arrival, some at a time. Raises StorageError."""
@@ -87,7 +87,7 @@ class Reader:
 
     def close(self) -> None:
         """End the thread. Idempotent."""
-        self._thread.close()
+        self._thread.stop()
 
     def _paths(self, query: Query) -> list[Path]:
         wanted = {queue_id[:-BRANCH_CHARS] for queue_id in query.queue_ids}

@@ -19,7 +19,7 @@ from mdacore_storage_disk.keys import Keys
 from mdacore_storage_disk.recovery import Recovered
 from mdacore_storage_disk.state import Acceptance
 from mdacore_storage_disk.store import Store
-from mdacore_storage_disk.threads import Threads
+from mdacore_storage_disk.threads import make_threads
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Loader:
         self._keys = keys
         self._clock = clock
         self._log = log
-        self._threads = Threads(1)
+        self._threads = make_threads(1)
         self._crashed = 0
         self._has_news = Event()
         self._has_ended = Event()
@@ -69,7 +69,7 @@ class Loader:
         """Cut it short. Call it once."""
         self._greenlet.kill()
         self._end()
-        self._threads.close()
+        self._threads.stop()
 
     def _run(self) -> None:
         try:

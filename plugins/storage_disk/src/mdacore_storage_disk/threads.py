@@ -4,42 +4,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import attrs
 import gevent
 from gevent.lock import BoundedSemaphore
 from gevent.pool import Group
-from gevent.threadpool import ThreadPool
 
 from mdacore import StorageError
+from mdacore.runtime import Threads
 from mdacore_storage_disk.record import RecordError
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Threads:
-    """At most `count` calls at once; more wait for their turn, in order."""
-
-    def __init__(self, count: int) -> None:
-        self._pool = ThreadPool(count)
-        self._is_closed = False
-
-    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run it in a thread; blocks this greenlet only. Raises what it raises; StorageError after `close`."""
-        if self._is_closed:
-            raise StorageError("the storage has been stopped")
-        result, error = self._pool.apply(_outcome, (lambda: function(*args, **kwargs),))
-        if error is not None:
-            raise error
-        return cast(T, result)
-
-    def close(self) -> None:
-        """Finish what runs and end the threads. Idempotent."""
-        self._is_closed = True
-        self._pool.join()
-        self._pool.kill()
+def make_threads(count: int) -> Threads:
+    """Threads that block on the disk: at most `count` calls at once; after `stop` a call is a StorageError."""
+    return Threads(count, stopped=lambda: StorageError("the storage has been stopped"))
 
 
 class Shield:
@@ -111,7 +92,7 @@ def _hand_on(done: gevent.Greenlet[Any, Any], abandoned: Callable[[T], None]) ->
 
 
 def _outcome(function: Callable[[], T]) -> tuple[T | None, Exception | None]:
-    # What is raised in a pool or a greenlet goes to standard error. These are the caller's alone; others are bugs.
+    # What is raised in a greenlet goes to standard error. These are the caller's alone; others are bugs.
     try:
         return function(), None
     except (OSError, StorageError, RecordError) as error:

@@ -12,7 +12,7 @@ from mdacore_storage_disk import events
 from mdacore_storage_disk.keys import Keys
 from mdacore_storage_disk.state import Acceptance
 from mdacore_storage_disk.store import Store
-from mdacore_storage_disk.threads import Threads
+from mdacore_storage_disk.threads import make_threads
 
 TICK_S: Final = 1.0
 SWEEP_S: Final = 3600.0
@@ -30,7 +30,7 @@ class Upkeep:
         self._keys = keys
         self._clock = clock
         self._log = log
-        self._threads = Threads(1)
+        self._threads = make_threads(1)
         self._swept_at = float("-inf")
         self._is_failure_told = False
         self.over = over
@@ -40,7 +40,7 @@ class Upkeep:
         """End it, after a last round. Call it once."""
         self._greenlet.kill()
         self.tick()
-        self._threads.close()
+        self._threads.stop()
 
     def tick(self) -> None:
         """One round. Blocks this greenlet only."""

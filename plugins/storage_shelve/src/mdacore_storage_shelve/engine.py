@@ -53,7 +53,7 @@ from mdacore_storage_shelve.lister import Lister
 from mdacore_storage_shelve.reader import STATES
 from mdacore_storage_shelve.record import RecordError
 from mdacore_storage_shelve.store import Store
-from mdacore_storage_shelve.threads import Threads
+from mdacore_storage_shelve.threads import make_threads
 from mdacore_storage_shelve.upkeep import Upkeep
 
 T = TypeVar("T")
@@ -78,8 +78,8 @@ class Engine:
         self._log = context.log
         self._alarms = Alarms(context.clock)
         self._bodies = BodyFiles(store.folder.bodies)
-        self._reading = Threads(1)
-        self._adopting = Threads(_ADOPTING_THREADS)
+        self._reading = make_threads(1)
+        self._adopting = make_threads(_ADOPTING_THREADS)
         self.lister = Lister(store.reader())
         self._group: GroupCommit[Job[object], object] = GroupCommit(store.committer, abandoned=self._abandoned)
         self._numbers = Numbers(lambda count: self._commit(ReserveIds(count=count)))
@@ -94,7 +94,7 @@ class Engine:
         self._upkeep.stop()
         self._group.stop()
         for threads in (self._reading, self._adopting):
-            threads.close()
+            threads.stop()
         self.lister.close()
         self._store.close(self._reader)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from mdacore import PeekedMessage, Query, QueueEntry, QueueId, StorageError
 from mdacore_storage_shelve.reader import Reader
 from mdacore_storage_shelve.record import RecordError
-from mdacore_storage_shelve.threads import Threads
+from mdacore_storage_shelve.threads import make_threads
 
 
 class Lister:
@@ -17,7 +17,7 @@ class Lister:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._thread = Threads(1)
+        self._thread = make_threads(1)
 
     def pages(self, query: Query) -> Iterator[list[QueueEntry]]:
         """What fits, by arrival, some at a time. Between two pages nothing is held. Raises StorageError."""
@@ -42,5 +42,5 @@ class Lister:
 
     def close(self) -> None:
         """End the thread and disconnect. Idempotent."""
-        self._thread.close()
+        self._thread.stop()
         self._reader.close()

@@ -19,7 +19,7 @@ from mdacore_storage_shelve.bodies import BodyFiles
 from mdacore_storage_shelve.commit import is_fatal, primary_code
 from mdacore_storage_shelve.jobs import ForgetKeys, Job
 from mdacore_storage_shelve.store import Store
-from mdacore_storage_shelve.threads import Threads
+from mdacore_storage_shelve.threads import make_threads
 
 TICK_S: Final = 1.0
 CHECKPOINT_PAGES: Final = 16 * 2**20 // schema.PAGE_SIZE_BYTES
@@ -48,7 +48,7 @@ class Upkeep:
         self._bodies = BodyFiles(store.folder.bodies)
         self._reader = store.reader()
         self._checker = store.reader()
-        self._threads = Threads(2)
+        self._threads = make_threads(2)
         self._seen_pages = self._copied_pages = 0
         self._idle_ticks = 0
         self._swept_at = float("-inf")
@@ -59,7 +59,7 @@ class Upkeep:
         """End it, once what it is doing is done; only the whole-file check is cut short. Call it once."""
         self._checker.interrupt()
         gevent.killall(self._greenlets)
-        self._threads.close()
+        self._threads.stop()
         self._group.run_between(lambda: None)  # a checkpoint may still run there
         self._tell_failure()
         self._reader.close()

@@ -10,7 +10,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from mdacore_relay_maildir.threads import Threads
+from mdacore.runtime import Threads
 
 
 def count_threads() -> int:
@@ -76,6 +76,25 @@ class TestCall:
 
         assert count_threads() <= before + 2
 
+    def test_one_thread_takes_calls_in_their_order(self) -> None:
+        threads, order = Threads(1), []
+        calls = [gevent.spawn(threads.call, lambda number=number: order.append(number)) for number in range(50)]
+        gevent.joinall(calls, timeout=10)
+        threads.stop(10)
+
+        assert list(range(50)) == order
+
+    def test_others_run_meanwhile(self, threads: Threads) -> None:
+        gate = Gate()
+        call = gevent.spawn(threads.call, gate)
+        gate.wait_until_begun()
+
+        other = gevent.spawn(lambda: "ran")
+
+        assert "ran" == other.get(timeout=10)
+        gate.open()
+        assert "through" == call.get(timeout=10)
+
 
 class TestInterrupted:
     def test_one_that_has_begun_goes_on_and_counts(self, threads: Threads) -> None:
@@ -131,3 +150,25 @@ class TestStop:
 
         assert 1 == in_hand
         assert "through" == call.get(timeout=10)
+
+    def test_what_waits_is_made_before(self) -> None:
+        gate, made, threads = Gate(), [], Threads(1)
+        gevent.spawn(threads.call, gate)
+        gate.wait_until_begun()
+        waiting = gevent.spawn(threads.call, lambda: made.append(1))
+        gevent.sleep(0)
+
+        stopping = gevent.spawn(threads.stop)
+        gevent.sleep(0)
+        gate.open()
+        gevent.joinall([waiting, stopping], timeout=10, raise_error=True)
+
+        assert [1] == made
+
+    def test_afterwards_a_call_is_refused_and_another_stop_is_nothing(self) -> None:
+        threads = Threads(1)
+        threads.stop()
+        threads.stop()
+
+        with pytest.raises(RuntimeError):
+            threads.call(int)

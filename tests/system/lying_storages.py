@@ -5,17 +5,22 @@ Not collected with the other tests: its name does not begin like theirs.
 
 from __future__ import annotations
 
+import copy
 import itertools
-import pickle
+from pathlib import Path
+from typing import ClassVar
 
 import attrs
 
 from mdacore import Claim, Content, MemoryBody, QueueId, StorageError
 from mdacore.testing import DurableStorageContract, MemoryStorage, StorageContract
+from mdacore.testing.memory import Memory
 
 
 class SavesAtTheEnd(MemoryStorage):
     """Write returns before anything is durable: all of it is saved when it is stopped."""
+
+    saved: ClassVar[dict[Path, Memory]] = {}
 
     def __init__(self, path, clock):
         super().__init__(clock)
@@ -23,20 +28,14 @@ class SavesAtTheEnd(MemoryStorage):
         self._is_running = False
 
     def start(self):
-        self._path.mkdir(exist_ok=True)
-        file = self._path / "rows"
-        if file.exists():
-            rows, keys, last_number = pickle.loads(file.read_bytes())  # noqa: S301 - its own
-            self._memory.rows.update(rows)
-            self._memory.keys.update(keys)
-            self._memory.last_number = last_number
+        if self._path in self.saved:
+            self._memory = copy.deepcopy(self.saved[self._path])
             self.crash()
         self._is_running = True
 
     def stop(self):
         if self._is_running:
-            memory = self._memory
-            (self._path / "rows").write_bytes(pickle.dumps((memory.rows, memory.keys, memory.last_number)))
+            self.saved[self._path] = copy.deepcopy(self._memory)
         self._is_running = False
 
 

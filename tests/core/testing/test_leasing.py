@@ -14,9 +14,9 @@ from mdacore.testing import (
     LeasingStorageContract,
     ManualClock,
     ScriptedRelay,
+    leasing_storage_contract,
     make_envelope,
     running,
-    storage_contract,
 )
 
 LEASE_S = 60.0
@@ -143,7 +143,7 @@ def counted(suite, nodes, clock):
 )
 def test_the_suite_catches(storage, rule, monkeypatch):
     """Each rule of leases and fencing, and a storage that breaks it."""
-    monkeypatch.setattr(storage_contract, "WAKES_WITHIN_S", 0.05)
+    monkeypatch.setattr(leasing_storage_contract, "WAKES_WITHIN_S", 0.05)
     clock = ManualClock()
     here = storage(clock, lease_s=LeasingStorageContract.lease_s)
     there = here.node()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from mdacore.testing import MemoryStorage
-from mdacore.testing.storage_contract import StorageContract
+from mdacore.testing import MemoryStorage, StorageContract
 
 
 class TestMemoryStorage(StorageContract):

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from mdacore.testing.storage_contract import listed
+from mdacore.testing.storage_samples import listed
 from mdacore_storage_disk.folder import Folder, shard_of
 from mdacore_storage_disk.fs import RealFs
 from mdacore_storage_disk.ids import QueueIds
@@ -25,7 +25,7 @@ import gevent
 from mdacore import Content, Context, Envelope, MdaError, MemoryBody, NewMessage, Query, Recipient, Settlement
 from mdacore.log import configure, get_log
 from mdacore.runtime import SystemClock
-from mdacore.testing.storage_contract import BOUNCED, DELIVERED, LATER
+from mdacore.testing.storage_samples import BOUNCED, DELIVERED, LATER
 from mdacore_storage_disk import DiskConfig, DiskStorage
 
 configure(level="critical", stream=sys.stderr)

@@ -11,7 +11,7 @@ import pytest
 
 from mdacore import Change, OutcomeUnknown, Query, Settlement, State, Status, StorageError, StorageFull
 from mdacore.testing import CapturedLog, ManualClock, make_context
-from mdacore.testing.storage_contract import BOUNCED, DELIVERED, claims, listed, make_envelope, new
+from mdacore.testing.storage_samples import BOUNCED, DELIVERED, claims, listed, make_envelope, new
 from mdacore_storage_disk import DiskConfig, DiskStorage, events
 from mdacore_storage_disk.testing import VolatileFs
 

@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from mdacore import StorageError
-from mdacore.testing.storage_contract import listed, new
+from mdacore.testing.storage_samples import listed, new
 from mdacore_storage_disk.folder import Folder, shard_of
 from mdacore_storage_disk.fs import RealFs
 from mdacore_storage_disk.store import Store

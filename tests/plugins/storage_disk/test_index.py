@@ -7,7 +7,7 @@ import pytest
 
 from mdacore import Change, Query, Settlement
 from mdacore.testing import ManualClock
-from mdacore.testing.storage_contract import LATER, claims, new
+from mdacore.testing.storage_samples import LATER, claims, new
 from mdacore_storage_disk.index import Index
 from mdacore_storage_disk.state import Acceptance, Message
 

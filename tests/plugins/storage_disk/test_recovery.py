@@ -9,7 +9,7 @@ import pytest
 
 from mdacore import Claim, Query, QueueId, Settlement, State, Status, StorageError
 from mdacore.testing import content_of
-from mdacore.testing.storage_contract import BODY, BOUNCED, DELIVERED, LATER, claims, listed, make_envelope, new
+from mdacore.testing.storage_samples import BODY, BOUNCED, DELIVERED, LATER, claims, listed, make_envelope, new
 from mdacore_storage_disk import DiskConfig, DiskStorage, events
 from mdacore_storage_disk.ids import BRANCH_CHARS
 

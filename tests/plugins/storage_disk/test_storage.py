@@ -10,17 +10,7 @@ import gevent
 import pytest
 
 from mdacore import Change, Content, FileBody, MemoryBody, Query, Settlement, State, Status, StorageError
-from mdacore.testing.storage_contract import (
-    BODY,
-    BOUNCED,
-    DELIVERED,
-    LATER,
-    claims,
-    id_of,
-    listed,
-    make_envelope,
-    new,
-)
+from mdacore.testing.storage_samples import BODY, BOUNCED, DELIVERED, LATER, claims, id_of, listed, make_envelope, new
 from mdacore_storage_disk import DiskConfig, DiskStorage, events
 from mdacore_storage_disk.keys import KEY_LIFETIME_S
 from mdacore_storage_disk.reading import IN_MEMORY_BYTES, BodyInFile

@@ -12,7 +12,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from mdacore.testing.storage_contract import content_of, listed
+from mdacore.testing import content_of
+from mdacore.testing.storage_samples import listed
 from mdacore_storage_shelve import open_shelf
 from mdacore_storage_shelve.folder import Folder
 from mdacore_storage_shelve.ids import QueueIds
@@ -27,7 +28,7 @@ import gevent
 from mdacore import Content, Context, Envelope, FileBody, MemoryBody, NewMessage, Recipient, Settlement
 from mdacore.log import configure, get_log
 from mdacore.runtime import SystemClock
-from mdacore.testing.storage_contract import DELIVERED, LATER
+from mdacore.testing.storage_samples import DELIVERED, LATER
 from mdacore_storage_shelve import ShelveConfig, ShelveStorage
 
 configure(level="error", stream=sys.stderr)

@@ -8,7 +8,7 @@ from gevent.event import Event
 
 from mdacore import Content, MemoryBody, StorageError
 from mdacore.testing import ManualClock
-from mdacore.testing.storage_contract import make_envelope, new
+from mdacore.testing.storage_samples import make_envelope, new
 from mdacore_storage_shelve import schema
 from mdacore_storage_shelve.ids import QueueIds
 from mdacore_storage_shelve.intake import BLOCK, Intake, Numbers

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from mdacore import Query, State, StorageError
-from mdacore.testing.storage_contract import new
+from mdacore.testing.storage_samples import new
 from mdacore_storage_shelve import ShelveConfig, ShelveStorage, open_shelf, schema
 from mdacore_storage_shelve.folder import Folder
 from mdacore_storage_shelve.reader import PAGE_ROWS
@@ -20,7 +20,7 @@ from pathlib import Path
 from mdacore import Context
 from mdacore.log import get_log
 from mdacore.testing import ManualClock
-from mdacore.testing.storage_contract import new
+from mdacore.testing.storage_samples import new
 from mdacore_storage_shelve import ShelveConfig, ShelveStorage
 clock = ManualClock()
 context = Context(instance="x", state_path=Path(sys.argv[1]), hostname="h", clock=clock, log=get_log())

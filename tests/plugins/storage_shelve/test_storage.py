@@ -28,17 +28,8 @@ from mdacore import (
     StorageError,
     StorageFull,
 )
-from mdacore.testing.storage_contract import (
-    BODY,
-    BOUNCED,
-    DELIVERED,
-    LATER,
-    claims,
-    content_of,
-    listed,
-    make_envelope,
-    new,
-)
+from mdacore.testing import content_of
+from mdacore.testing.storage_samples import BODY, BOUNCED, DELIVERED, LATER, claims, listed, make_envelope, new
 from mdacore_storage_shelve import ShelveConfig, ShelveStorage, events, sql
 from mdacore_storage_shelve.batch import KEY_LIFETIME_S
 from mdacore_storage_shelve.folder import Folder

@@ -57,7 +57,9 @@ class Relay(Component, Protocol):
         Delivered means that the next hop, or the disk, has taken responsibility; a next hop's answer is a RemoteReply.
 
         A recipient without a reply is deferred, and so are all of them if this raises, whatever it raises: a relay
-        that knows that some were delivered must return, not raise.
+        that knows that some were delivered must return, not raise. That holds for the deadline's Timeout and for
+        GreenletExit, too: as long as nobody has been delivered to they pass; afterwards they end the attempt, and the
+        others are left without a reply.
         """
 
     def destination(self, envelope: Envelope) -> str:

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from mdacore.testing.component_contract import ComponentContract
     from mdacore.testing.contexts import make_context, make_edge_context, running
     from mdacore.testing.dialogue import Dialogue, DialogueError, run_dialogue
+    from mdacore.testing.durable_storage_contract import DurableStorageContract
     from mdacore.testing.edge_contract import EdgeContract
     from mdacore.testing.handoff import RecordingHandoff
     from mdacore.testing.kinds import DirectEdge, provide
     from mdacore.testing.leaks import no_leaks
     from mdacore.testing.leasing import LeasingStorage
+    from mdacore.testing.leasing_storage_contract import LeasingStorageContract
     from mdacore.testing.logs import CapturedLog, LoggedEvent
     from mdacore.testing.memory import MemoryStorage
     from mdacore.testing.messages import content_of, make_attempt, make_envelope
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from mdacore.testing.relay import ScriptedRelay
     from mdacore.testing.relay_contract import DeliveringRelayContract, RelayContract
     from mdacore.testing.relay_policy_contract import RelayPolicyContract
-    from mdacore.testing.storage_contract import DurableStorageContract, LeasingStorageContract, StorageContract
+    from mdacore.testing.storage_contract import StorageContract
     from mdacore.testing.validators_contract import ValidatorsContract
 
 __all__ = [
@@ -72,11 +74,13 @@ _HOMES = {
     "component_contract": ("ComponentContract",),
     "contexts": ("make_context", "make_edge_context", "running"),
     "dialogue": ("Dialogue", "DialogueError", "run_dialogue"),
+    "durable_storage_contract": ("DurableStorageContract",),
     "edge_contract": ("EdgeContract",),
     "handoff": ("RecordingHandoff",),
     "kinds": ("DirectEdge", "provide"),
     "leaks": ("no_leaks",),
     "leasing": ("LeasingStorage",),
+    "leasing_storage_contract": ("LeasingStorageContract",),
     "logs": ("CapturedLog", "LoggedEvent"),
     "memory": ("MemoryStorage",),
     "messages": ("content_of", "make_attempt", "make_envelope"),
@@ -85,7 +89,7 @@ _HOMES = {
     "relay": ("ScriptedRelay",),
     "relay_contract": ("DeliveringRelayContract", "RelayContract"),
     "relay_policy_contract": ("RelayPolicyContract",),
-    "storage_contract": ("DurableStorageContract", "LeasingStorageContract", "StorageContract"),
+    "storage_contract": ("StorageContract",),
     "validators_contract": ("ValidatorsContract",),
 }
 

@@ -5,15 +5,15 @@
             return MyStorage(MyConfig(path=path), context_with(clock))
 
 Each test is one rule of `mdacore.contracts.storage`; its name and docstring say which. Those about a storage's life are
-in `storage_life_contract`, which comes along.
+in `storage_life_contract`, which comes along; what a durable one keeps besides, and one that many nodes share, is in
+`durable_storage_contract` and `leasing_storage_contract`.
 """
 
 from __future__ import annotations
 
 import abc
 import re
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -21,15 +21,10 @@ import gevent
 import pytest
 
 from mdacore.contracts import (
-    SUSPECT_AFTER,
     Change,
     Claim,
     Clock,
-    Closing,
-    NewMessage,
-    Outcome,
     Query,
-    QueueEntry,
     QueueStorage,
     Settlement,
     State,
@@ -37,6 +32,20 @@ from mdacore.contracts import (
 from mdacore.testing.clock import ManualClock
 from mdacore.testing.messages import content_of
 from mdacore.testing.storage_life_contract import StorageLifeContract
+from mdacore.testing.storage_samples import (
+    BODY,
+    BOUNCED,
+    DELIVERED,
+    LATER,
+    QUEUE_ID,
+    WAKES_WITHIN_S,
+    OpenStorage,
+    claims,
+    id_of,
+    listed,
+    make_envelope,
+    new,
+)
 from mdacore.words import (
     ClaimLost,
     Client,
@@ -46,20 +55,8 @@ from mdacore.words import (
     MemoryBody,
     QueueId,
     Recipient,
-    Reply,
     SessionId,
 )
-
-QUEUE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{9,63}")
-DELIVERED = Closing(outcome=Outcome.DELIVERED, reply=Reply.parse("250 2.0.0 Delivered"))
-BOUNCED = Closing(outcome=Outcome.BOUNCED, reply=Reply.parse("550 5.1.1 No such user"), notice="sent")
-LATER = Reply.parse("451 4.2.1 Mailbox busy")
-WAKES_WITHIN_S = 5.0
-"""How long whoever waits for work may take to wake up; a storage that looks now and then looks this often."""
-BODY = b"Subject: hello\r\n\r\n\x00 any octets \xff\r\n"
-
-OpenStorage = Callable[[], QueueStorage]
-Nodes = tuple[QueueStorage, QueueStorage]
 
 
 class StorageContract(StorageLifeContract):
@@ -553,289 +550,3 @@ class StorageContract(StorageLifeContract):
 
     def test_its_durability_is_one_sentence(self, storage: QueueStorage) -> None:
         assert re.fullmatch(r"[A-Z][^.]+\.", storage.durability)
-
-
-class DurableStorageContract(StorageContract):
-    """The contract of a storage that remembers over a restart."""
-
-    is_durable = True
-
-    def killed(self, path: Path, clock: Clock) -> QueueStorage:
-        """A second storage, built and not started, with what the one at `path` would leave if it were killed now.
-
-        Override it where the storage keeps nothing in files there.
-        """
-        copy = path.with_name("killed")
-        (shutil.copytree if path.is_dir() else shutil.copy2)(path, copy)
-        return self.make_storage(copy, clock)
-
-    def test_what_was_written_is_there_after_a_kill(
-        self, open_storage: OpenStorage, tmp_path: Path, clock: ManualClock
-    ) -> None:
-        """Nobody calls `stop`. What a loss of power leaves no test in this process can tell."""
-        given = open_storage().write([new(clock), new(clock, claim=True)], queue="main")
-
-        storage = self.killed(tmp_path / "store", clock)
-
-        storage.start()
-        try:
-            assert {id_of(one) for one in given} == {entry.queue_id for entry in listed(storage)}
-        finally:
-            storage.stop()
-
-    def test_what_was_stored_is_there_after_a_restart(self, open_storage: OpenStorage, clock: ManualClock) -> None:
-        storage = open_storage()
-        plain, held = storage.write([new(clock), new(clock, held="why")], queue="main")
-
-        storage = open_storage()
-
-        assert {plain: State.DUE, held: State.HELD} == {entry.queue_id: entry.state for entry in listed(storage)}
-
-    def test_a_claim_that_was_never_settled_is_given_out_again_and_counted(
-        self, open_storage: OpenStorage, clock: ManualClock
-    ) -> None:
-        (claim,) = claims(open_storage().write([new(clock, claim=True)], queue="main"))
-
-        (again,) = open_storage().claim("main", 1)
-
-        assert (claim.queue_id, 2, 1) == (again.queue_id, again.attempt, again.unsettled)
-        assert again.epoch > claim.epoch
-
-    def test_a_suspect_is_given_only_by_itself_until_it_is_settled(
-        self, open_storage: OpenStorage, clock: ManualClock
-    ) -> None:
-        """`SUSPECT_AFTER` claims of it have ended in a crash; giving it back leaves it one."""
-        (suspect,) = claims(open_storage().write([new(clock, claim=True)], queue="main"))
-        for _ in range(SUSPECT_AFTER - 1):
-            open_storage().claim("main", 1)
-        storage = open_storage()
-        (other,) = storage.write([new(clock)], queue="main")
-
-        assert [other] == [claim.queue_id for claim in storage.claim("main", 9)]
-        assert storage.claim_suspect("second") is None
-        assert (True, False) == (storage.has_suspect("main"), storage.has_suspect("second"))
-        for _ in range(2):
-            alone = storage.claim_suspect("main")
-            assert alone is not None
-            assert (suspect.queue_id, SUSPECT_AFTER + 1) == (alone.queue_id, alone.attempt)
-            assert SUSPECT_AFTER == alone.unsettled
-            assert storage.claim_suspect("main") is None
-            assert not storage.has_suspect("main")
-            storage.release(alone)
-            assert [] == list(storage.claim("main", 9))
-
-        alone = storage.claim_suspect("main")
-        assert alone is not None
-        storage.settle(alone, Settlement(deferred={0: LATER}, due_at=clock.now()))
-        assert [suspect.queue_id] == [claim.queue_id for claim in storage.claim("main", 9)]
-
-    def test_a_suspect_that_ends_the_process_again_is_counted_again(
-        self, open_storage: OpenStorage, clock: ManualClock
-    ) -> None:
-        """It is the queue that holds it then."""
-        open_storage().write([new(clock, claim=True)], queue="main")
-        for _ in range(SUSPECT_AFTER - 1):
-            open_storage().claim("main", 1)
-        open_storage().claim_suspect("main")
-
-        alone = open_storage().claim_suspect("main")
-
-        assert alone is not None
-        assert SUSPECT_AFTER + 1 == alone.unsettled
-
-    def test_a_key_is_remembered_over_a_restart(self, open_storage: OpenStorage, clock: ManualClock) -> None:
-        first = open_storage().write([new(clock)], queue="main", key="k1")
-
-        assert list(first) == list(open_storage().write([new(clock)], queue="main", key="k1"))
-
-
-class LeasingStorageContract(StorageContract):
-    """The contract of a storage that many nodes share: a claim is a lease, and its epoch fences late owners off.
-
-    Inherit, and give `make_storage`; called twice with one path it must give two nodes onto one memory, else give
-    `make_node` too. A durable one inherits this first and `DurableStorageContract` second.
-    """
-
-    lease_s = 60.0
-    """How long a claim lasts by the storage's clock, as `make_storage` sets it up."""
-
-    def make_node(self, storage: QueueStorage, path: Path, clock: Clock) -> QueueStorage:  # noqa: ARG002 - to override
-        """Another node onto the memory of `storage`, built and not started."""
-        return self.make_storage(path, clock)
-
-    def pass_time(self, clock: ManualClock, delay_s: float) -> None:
-        """Let time pass on the storage's clock. Override it where that is not the clock that it was given."""
-        clock.advance(delay_s)
-
-    @pytest.fixture
-    def nodes(self, storage: QueueStorage, tmp_path: Path, clock: ManualClock) -> Iterator[Nodes]:
-        """Two nodes that are up."""
-        other = self.make_node(storage, tmp_path / "store", clock)
-        other.start()
-        yield storage, other
-        other.stop()
-
-    def test_what_one_node_has_written_another_claims_and_reads(self, nodes: Nodes, clock: ManualClock) -> None:
-        here, there = nodes
-        here.write([new(clock)], queue="main")
-
-        (claim,) = there.claim("main", 1)
-
-        assert BODY == content_of(there.read(claim).envelope)
-
-    def test_no_message_is_claimed_by_two_nodes(self, nodes: Nodes, clock: ManualClock) -> None:
-        nodes[0].write([new(clock) for _ in range(100)], queue="main")
-
-        claimers = [gevent.spawn(node.claim, "main", 7) for _ in range(10) for node in nodes]
-        gevent.joinall(claimers, raise_error=True)
-
-        claimed = [claim.queue_id for claimer in claimers for claim in claimer.value or ()]
-        assert 100 == len(claimed) == len(set(claimed))
-
-    def test_a_first_attempt_handed_to_the_writer_is_no_other_nodes(self, nodes: Nodes, clock: ManualClock) -> None:
-        here, there = nodes
-        (claim,) = claims(here.write([new(clock, claim=True)], queue="main"))
-
-        assert [] == list(there.claim("main", 1))
-
-        assert [claim] == list(here.renew([claim]))
-
-    def test_until_its_lease_runs_out_a_message_is_its_owners(self, nodes: Nodes, clock: ManualClock) -> None:
-        here, there = nodes
-        here.write([new(clock)], queue="main")
-        (claim,) = here.claim("main", 1)
-
-        self.pass_time(clock, self.lease_s / 2)
-
-        assert [] == list(there.claim("main", 1))
-        here.settle(claim, Settlement(closed={0: DELIVERED}))
-        assert [] == listed(there)
-
-    def test_a_claim_that_was_never_settled_is_given_out_again_and_counted(
-        self, open_storage: OpenStorage, clock: ManualClock
-    ) -> None:
-        """Unlike in a storage of one process, only when its lease has run out: its owner may be another node."""
-        storage = open_storage()
-        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
-
-        self.pass_time(clock, self.lease_s + 1)
-        storage = open_storage() if self.is_durable else storage
-        (again,) = storage.claim("main", 1)
-
-        assert (claim.queue_id, 2, 1) == (again.queue_id, again.attempt, again.unsettled)
-        assert again.epoch > claim.epoch
-
-    def test_a_lease_that_is_renewed_goes_on(self, nodes: Nodes, clock: ManualClock) -> None:
-        here, there = nodes
-        (claim,) = claims(here.write([new(clock, claim=True)], queue="main"))
-
-        for _ in range(3):
-            self.pass_time(clock, self.lease_s / 2)
-            assert [claim] == list(here.renew([claim]))
-
-        assert [] == list(there.claim("main", 1))
-        assert BODY == content_of(here.read(claim).envelope)
-
-    def test_renew_keeps_the_attempts_number_and_the_epoch(self, nodes: Nodes, clock: ManualClock) -> None:
-        """A renewed claim is the same claim: it is settled as it was given."""
-        here, there = nodes
-        (claim,) = claims(here.write([new(clock, claim=True)], queue="main"))
-
-        (renewed,) = here.renew([claim])
-
-        assert claim == renewed
-        (entry,) = listed(there)
-        assert (State.ACTIVE, 1) == (entry.state, entry.attempts)
-
-    def test_renew_leaves_out_what_another_node_has_taken(self, nodes: Nodes, clock: ManualClock) -> None:
-        here, there = nodes
-        lost, kept = claims(here.write([new(clock, claim=True), new(clock, claim=True)], queue="main"))
-        self.pass_time(clock, self.lease_s / 2)
-        here.renew([kept])
-        self.pass_time(clock, self.lease_s * 0.75)
-        (taken,) = there.claim("main", 9)
-
-        assert [kept] == list(here.renew([lost, kept]))
-
-        assert lost.queue_id == taken.queue_id
-        assert [taken] == list(there.renew([taken]))
-
-    @pytest.mark.parametrize("late_call", ["settle", "release", "read"])
-    def test_a_late_owner_is_refused_and_changes_nothing(
-        self, nodes: Nodes, clock: ManualClock, late_call: str
-    ) -> None:
-        here, there = nodes
-        (late,) = claims(here.write([new(clock, claim=True)], queue="main"))
-        self.pass_time(clock, self.lease_s + 1)
-        (current,) = there.claim("main", 1)
-        before = listed(there)
-        notice = new(clock, envelope=make_envelope(clock, "alice@example.org", sender=""))
-        more = [Settlement(closed={0: BOUNCED}, notices=[notice])] if late_call == "settle" else []
-
-        with pytest.raises(ClaimLost):
-            getattr(here, late_call)(late, *more)
-
-        assert before == listed(there)
-        assert late.epoch < current.epoch
-        assert BODY == content_of(there.read(current).envelope)
-        there.settle(current, Settlement(closed={0: DELIVERED}))
-
-    def test_what_another_node_has_claimed_is_not_amended(self, nodes: Nodes, clock: ManualClock) -> None:
-        here, there = nodes
-        (claim,) = claims(here.write([new(clock, claim=True)], queue="main"))
-
-        assert 0 == len(there.amend(Query(), Change.DISCARD))
-
-        assert [claim] == list(here.renew([claim]))
-
-    def test_the_end_of_one_node_leaves_the_others_claims(self, nodes: Nodes, clock: ManualClock) -> None:
-        here, there = nodes
-        here.write([new(clock)], queue="main")
-        (claim,) = there.claim("main", 1)
-
-        here.stop()
-
-        assert [claim] == list(there.renew([claim]))
-        there.settle(claim, Settlement(closed={0: DELIVERED}))
-
-    def test_wait_returns_when_another_node_has_written(self, nodes: Nodes, clock: ManualClock) -> None:
-        here, there = nodes
-        waiter = gevent.spawn(there.wait, "main", 60.0)
-        gevent.idle()
-        here.write([new(clock)], queue="main")
-
-        waiter.join(WAKES_WITHIN_S)
-
-        assert waiter.ready()
-
-
-def make_envelope(
-    clock: Clock, *addresses: str, sender: str = "alice@example.org", content: Content | None = None
-) -> Envelope:
-    """An envelope for these addresses, by default for one."""
-    recipients = [Recipient(number=n, address=address) for n, address in enumerate(addresses or ["bob@example.test"])]
-    return Envelope(
-        sender=sender,
-        recipients=tuple(recipients),
-        content=content or Content(MemoryBody(BODY)),
-        received_at=clock.now(),
-    )
-
-
-def new(clock: Clock, *, envelope: Envelope | None = None, **given: object) -> NewMessage:
-    """A message that is due now, in the lane ``local/``."""
-    values = {"lane": "local/", "due_at": clock.now(), **given}
-    return NewMessage(envelope=envelope or make_envelope(clock), **values)  # type: ignore[arg-type] # by keyword
-
-
-def claims(given: Sequence[Claim | QueueId]) -> list[Claim]:
-    assert all(isinstance(one, Claim) for one in given)
-    return [one for one in given if isinstance(one, Claim)]
-
-
-def id_of(given: Claim | QueueId) -> QueueId:
-    return given.queue_id if isinstance(given, Claim) else given
-
-
-def listed(storage: QueueStorage) -> list[QueueEntry]:
-    return list(storage.entries(Query()))

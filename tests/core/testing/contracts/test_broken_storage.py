@@ -12,10 +12,9 @@ import attrs
 import gevent
 
 from mdacore import SUSPECT_AFTER, Change, Claim, Clock, MemoryBody, QueueId, Settlement, StorageFull
-from mdacore.testing import MemoryStorage
+from mdacore.testing import DurableStorageContract, MemoryStorage, StorageContract
 from mdacore.testing.component_contract import ComponentContract
 from mdacore.testing.memory import Memory
-from mdacore.testing.storage_contract import DurableStorageContract, StorageContract
 
 Sound = MemoryStorage
 

@@ -36,6 +36,10 @@ from mdacore.words import Content, FileBody, MdaError, Reply
 DELIVERED = Closing(outcome=Outcome.DELIVERED, reply=Reply(code=250))
 
 
+SOON_DUE_S, WAKES_WITHIN_S = 0.3, 5.0
+"""When a message becomes due, and how long after that whoever waits may take to notice."""
+
+
 class StorageLifeContract(ComponentContract):
     """What every storage keeps as a component. Inherit `StorageContract`, which brings this along."""
 
@@ -98,6 +102,17 @@ class StorageLifeContract(ComponentContract):
         """Edges write large bodies there; None: there is no such place."""
         assert store.spool_path is None or store.spool_path.is_dir()
 
+    def test_wait_returns_when_a_message_becomes_due(self, store: QueueStorage) -> None:
+        """Nobody writes and nothing is settled then: time alone makes work. It may also return before."""
+        due_at = SystemClock().now() + SOON_DUE_S
+        store.write([_new(due_at=due_at)], queue="main")
+
+        while SystemClock().now() < due_at + WAKES_WITHIN_S and not (given := store.claim("main", 1)):
+            store.wait("main", 60.0)
+
+        assert 1 == len(given)
+        assert SystemClock().now() < due_at + WAKES_WITHIN_S
+
     def test_a_refusal_is_told_from_memory(self, store: QueueStorage) -> None:
         """Asked at every MAIL: never blocks. A message that could be stored is not refused."""
         store.refusal(0)
@@ -133,6 +148,6 @@ class StorageLifeContract(ComponentContract):
         assert [] == watch.waited
 
 
-def _new(*, claim: bool = False, sender: str = "alice@example.org") -> NewMessage:
-    """A message that is due."""
-    return NewMessage(envelope=make_envelope(sender=sender), lane="local/", due_at=0.0, claim=claim)
+def _new(*, claim: bool = False, sender: str = "alice@example.org", due_at: float = 0.0) -> NewMessage:
+    """A message that is due, unless it is given when."""
+    return NewMessage(envelope=make_envelope(sender=sender), lane="local/", due_at=due_at, claim=claim)

@@ -341,6 +341,7 @@ BROKEN_STORAGE = {
     "test_no_message_is_claimed_twice": ClaimsTwice,
     "test_a_released_message_is_due_as_before_and_its_attempt_uncounted": CountsReleased,
     "test_wait_returns_when_there_is_something_to_claim": SleepsInsteadOfWaiting,
+    "test_wait_returns_when_a_message_becomes_due": SleepsInsteadOfWaiting,
     "test_wait_takes_no_longer_than_it_may": WaitsForEver,
     "test_with_no_recipient_left_open_the_message_is_gone": KeepsWhatIsDone,
     "test_open_recipients_stay_under_their_numbers_with_their_last_reply": NumbersAgain,

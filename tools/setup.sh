@@ -79,5 +79,9 @@ apt_need() {
         -o DPkg::Lock::Timeout=300 "${missing[@]}" >/dev/null || return 1
 }
 
-ensure_environment "${1:-run}"
+{
+    # Two at once would take each other's half-made environment for their own.
+    ! command -v flock >/dev/null || flock 9
+    ensure_environment "${1:-run}"
+} 9>.venv.lock
 export PATH="$root/.venv/bin:$PATH"

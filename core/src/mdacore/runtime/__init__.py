@@ -5,7 +5,8 @@ Needs gevent.
 
 from mdacore.runtime.breaker import Breaker, Circuit, CircuitState, SwitchedOff
 from mdacore.runtime.clock import SystemClock
-from mdacore.runtime.fence import BrokenContract, Deadline, Fence
+from mdacore.runtime.deadline import Deadline
+from mdacore.runtime.fence import BrokenContract, Fence
 from mdacore.runtime.group_commit import GroupCommit
 from mdacore.runtime.health import InstanceHealth, health_of
 from mdacore.runtime.threads import Threads

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import attrs
-import gevent
 from greenlet import GreenletExit
 
 from mdacore import events
 from mdacore.contracts import EventLog
 from mdacore.runtime.breaker import Breaker
+from mdacore.runtime.deadline import Deadline, Deadlines
 from mdacore.words import ComponentFailure, Deferral, Discard, Hold, MdaError, Rejection, Reply, printable
 
 VERDICTS = (Rejection, Deferral, Discard, Hold)
@@ -26,10 +26,6 @@ MAX_FAULT_CHARS = 200
 """How much of an exception's text a breaker keeps for `health`."""
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Deadline(gevent.Timeout):
-    """The core's own timer. One that is caught and is not the catcher's own is passed on."""
 
 
 class BrokenContract(Exception):
@@ -52,6 +48,11 @@ class Fence:
     deadline_s: float | None = None
     passes_verdicts: bool = True
     breaker: Breaker | None = None
+    _deadlines: Deadlines | None = attrs.field(init=False, eq=False, repr=False)
+
+    @_deadlines.default
+    def _limited(self) -> Deadlines | None:
+        return None if self.deadline_s is None else Deadlines(self.deadline_s)
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call into the plugin. Blocks as the plugin does.
@@ -64,13 +65,14 @@ class Fence:
         """
         breaker = self.breaker
         trial = breaker.enter(self.instance) if breaker is not None and breaker.faults else 0
-        timer = Deadline.start_new(self.deadline_s) if self.deadline_s is not None else None
+        deadlines = self._deadlines
+        timed = deadlines.begin() if deadlines is not None else None
         try:
             result = function(*args, **kwargs)
         except GreenletExit:
             raise
         except Deadline as deadline:
-            if deadline is not timer:
+            if timed is None or deadline is not timed.expired:
                 raise
             raise self._overrun(trial) from deadline
         except BaseException as error:  # a plugin's own Timeout, SystemExit and KeyboardInterrupt end here too
@@ -83,8 +85,8 @@ class Fence:
                 self._praise()
             return result
         finally:
-            if timer is not None:
-                timer.close()
+            if deadlines is not None and timed is not None:
+                deadlines.end(timed)
             if trial and breaker is not None:
                 breaker.leave(trial)
 

@@ -1,0 +1,110 @@
+"""One timer for many calls: each call is interrupted at its own time, and nothing is once it has ended."""
+
+from __future__ import annotations
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from mdacore.log import get_log
+from mdacore.runtime import Deadline, Fence
+from mdacore.runtime.deadline import Deadlines
+
+
+@pytest.fixture
+def deadlines():
+    return Deadlines(0.05)
+
+
+def wait_in(deadlines, began=None):
+    """What interrupts a call that waits for ever, and after how long."""
+    loop = gevent.get_hub().loop
+    loop.update_now()
+    started_at = loop.now()
+    call = deadlines.begin()
+    if began is not None:
+        began.set()
+    try:
+        Event().wait(10)
+    except Deadline as deadline:
+        return deadline is call.expired, loop.now() - started_at
+    finally:
+        deadlines.end(call)
+    raise AssertionError("it was not interrupted")
+
+
+class TestDeadlines:
+    def test_a_call_is_interrupted_by_its_own_deadline_when_its_time_is_over(self, deadlines):
+        is_own, took_s = wait_in(deadlines)
+
+        assert is_own
+        assert 0.04 < took_s < 5
+
+    def test_each_of_many_has_all_of_its_time(self, deadlines):
+        waiting = []
+        for _ in range(4):
+            waiting.append(gevent.spawn(wait_in, deadlines))
+            gevent.sleep(0.02)
+
+        gevent.joinall(waiting, timeout=10)
+
+        assert all(is_own and 0.04 < took_s < 5 for is_own, took_s in (one.get() for one in waiting))
+
+    def test_one_that_has_ended_is_not_interrupted_though_others_are(self, deadlines):
+        other = gevent.spawn(wait_in, deadlines)
+        gevent.sleep(0)
+        deadlines.end(deadlines.begin())
+
+        gevent.sleep(0.1)  # longer than the limit: a Deadline that is left over would strike here
+
+        assert other.get(timeout=5)[0]
+
+    def test_one_that_ends_another_in_its_last_moment_is_not_struck_for_it(self, deadlines):
+        """Two are overdue in one moment, and what the first does then ends the second."""
+        second_began = Event()
+        second = gevent.spawn(wait_in, deadlines, second_began)
+
+        def first():
+            call = deadlines.begin()
+            try:
+                Event().wait(10)
+            except Deadline:
+                second.kill(block=False)
+                raise
+            finally:
+                deadlines.end(call)
+
+        leader = gevent.spawn(first)
+        gevent.joinall([leader, second], timeout=5)
+
+        assert second.ready()
+        assert leader.ready()
+
+    def test_the_time_of_those_that_began_while_it_rings_runs_too(self, deadlines):
+        def twice():
+            return wait_in(deadlines)[0] and wait_in(deadlines)[0]
+
+        assert gevent.spawn(twice).get(timeout=5)
+
+    def test_nothing_is_left_in_the_loop_when_all_have_ended(self, deadlines):
+        call = deadlines.begin()
+        deadlines.end(call)
+        deadlines.end(call)
+
+        assert deadlines._timer is None  # a timer that is left would keep the loop, and so the process, alive
+
+
+class TestNested:
+    def test_the_inner_of_two_fences_has_its_own(self):
+        log = get_log()
+        outer, inner = Fence("outer", log, deadline_s=5), Fence("inner", log, deadline_s=0.02)
+
+        with pytest.raises(Exception, match="inner overran"):
+            outer.call(inner.call, gevent.sleep, 60)
+
+    def test_the_outer_one_passes_through_the_inner(self):
+        log = get_log()
+        outer, inner = Fence("outer", log, deadline_s=0.02), Fence("inner", log, deadline_s=5)
+
+        with pytest.raises(Exception, match="outer overran"):
+            outer.call(inner.call, gevent.sleep, 60)

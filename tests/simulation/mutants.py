@@ -12,7 +12,7 @@ import pytest
 from queuesim.disk import Disk
 
 from mdacore.contracts import Settlement
-from mdacore.queue import attempts, conclusion, delivery, lanes, queue, relays, routing, storages, suspects
+from mdacore.queue import attempts, conclusion, delivery, lanes, queue, relays, routing, storages, suspects, suspension
 from mdacore.runtime import Fence
 from mdacore.words import LOCAL_ERROR, MdaError, OutcomeUnknown, Reply
 
@@ -106,13 +106,30 @@ def mail_expires_at_its_first_attempt(patch: pytest.MonkeyPatch) -> None:
     conclude = conclusion.conclude
 
     def impatient(envelope, replies, **given):
-        return conclude(envelope, replies, **{**given, "is_expired": True})
+        return conclude(envelope, replies, **{**given, "expired": range(1000)})
 
     patch.setattr(attempts, "conclude", impatient)
 
 
 def a_lane_has_no_limit(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(lanes.Lane, "places", property(lambda _: 1000))
+
+
+def a_dead_destination_is_never_left_alone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lanes.Lanes, "failed", lambda *_: None)
+
+
+def a_pause_does_not_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(suspension.Suspension, "left_s", 1.0)
+
+
+def what_waits_with_a_failed_probe_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    def pass_over(self, job, suspension):
+        if suspension is None:
+            self.release(job.claim)
+        self.lanes.end(job.claim)
+
+    patch.setattr(delivery.Delivery, "_pass_over", pass_over)
 
 
 def all_destinations_share_a_lane(patch: pytest.MonkeyPatch) -> None:
@@ -195,6 +212,9 @@ MUTANTS: tuple[Mutant, ...] = (
     a_discard_is_not_logged,
     mail_expires_at_its_first_attempt,
     a_lane_has_no_limit,
+    a_dead_destination_is_never_left_alone,
+    a_pause_does_not_end,
+    what_waits_with_a_failed_probe_is_forgotten,
     all_destinations_share_a_lane,
     a_foreign_timer_ends_whoever_meets_it,
     a_stop_does_not_wait_for_records,

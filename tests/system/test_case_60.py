@@ -61,7 +61,7 @@ class TestService:
         with smtplib.SMTP("127.0.0.1", service.port) as client:
             client.sendmail(sender, ["bob@example.test"], "Subject: grüße\r\n\r\nbody\r\n".encode())
 
-    def test_case_60_the_sender_gets_a_notice_by_the_queue_for_notices(self, service):
+    def test_case_060_the_sender_gets_a_notice_by_the_queue_for_notices(self, service):
         service.start()
 
         self.send(service, "alice@example.org")
@@ -78,7 +78,7 @@ class TestService:
         assert ("sent", bounced["queue_id"]) == (bounced["notice"], stored["queue_id"])
         assert stored["notice_id"] == service.wait_for_event("queue.delivered")["queue_id"]
 
-    def test_case_60_the_null_sender_gets_none(self, service):
+    def test_case_060_the_null_sender_gets_none(self, service):
         service.start()
 
         self.send(service, "")
@@ -88,7 +88,7 @@ class TestService:
         assert 0 == service.terminate()
         assert [] == service.delivered()
 
-    def test_case_60_a_text_with_an_unknown_field_starts_nothing(self, service):
+    def test_case_060_a_text_with_an_unknown_field_starts_nothing(self, service):
         (service.state / "failed.txt").write_text("Dear ${name}")
 
         with pytest.raises(AssertionError, match=r"queues\.main\.notice_texts\.failed: .*\$\{name\} is no field"):
@@ -127,24 +127,24 @@ class TestWishes:
             ((), OK, None),
         ],
     )
-    def test_case_60_notify_is_obeyed(self, notify, reply, action):
+    def test_case_060_notify_is_obeyed(self, notify, reply, action):
         notices = [parsed(octets) for octets in self.notices(self.envelope(*notify), reply)]
 
         actions = [list(notice.iter_parts())[1].get_payload()[1]["Action"] for notice in notices]
         assert ([action] if action else []) == actions
 
     @pytest.mark.parametrize(("wish", "returned"), [("FULL", b"How are you?"), ("HDRS", b"Subject: hello\r\n\r\n--")])
-    def test_case_60_ret_envid_and_orcpt_come_back(self, wish, returned):
+    def test_case_060_ret_envid_and_orcpt_come_back(self, wish, returned):
         (octets,) = self.notices(self.envelope(dsn_return=wish), NEVER)
 
         for expected in (returned, b"Original-Envelope-Id: QQ314159", b"Original-Recipient: rfc822;Bob@example.com"):
             assert expected in octets
         assert (wish == "FULL") == (b"How are you?" in octets)
 
-    def test_case_60_a_public_edge_need_not_make_backscatter(self):
+    def test_case_060_a_public_edge_need_not_make_backscatter(self):
         assert [] == self.notices(self.envelope(), NEVER, notices_to="authenticated")
 
-    def test_case_60_a_notice_that_fails_goes_to_the_postmaster_or_nowhere(self):
+    def test_case_060_a_notice_that_fails_goes_to_the_postmaster_or_nowhere(self):
         """And there it ends, whatever becomes of it."""
         for keys, receivers in (({}, []), ({"postmaster": "boss@example.test"}, ["boss@example.test"])):
             relay = ScriptedRelay(NEVER)

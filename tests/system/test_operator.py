@@ -169,7 +169,7 @@ class TestBesideTheService:
         line = deferring.wait_for_event("queue.bounced")
         assert (first, True) == (line["queue_id"], "Returned by the administrator" in str(line["reply"]))
 
-    def test_many_hands_on_one_message_change_it_once(self, deferring, hand):
+    def test_case_077_many_hands_on_one_message_change_it_once(self, deferring, hand):
         """Case 77: one wins, the others are told that it is gone or busy; nobody sees a traceback."""
         (first, *_) = ids(hand("queue", "list", "--json"))
         commands = ["discard", "hold", "release", "bounce"] * 2
@@ -185,7 +185,7 @@ class TestBesideTheService:
         changes = [line["change"] for line in deferring.events("queue.amended") if line["queue_id"] == first]
         assert len([word for word in words if word in ("discarded", "held", "released", "bounced")]) == len(changes)
 
-    def test_what_is_being_attempted_is_busy(self, service, hand, tmp_path):
+    def test_case_077_what_is_being_attempted_is_busy(self, service, hand, tmp_path):
         """Case 77, exit status 75: a delivery has it now; later it may be changed, or gone."""
         script = tmp_path / "slow"
         script.write_text(f"#!/bin/sh\nwhile [ ! -e {tmp_path}/go ]; do sleep 0.05; done\n")
@@ -250,7 +250,7 @@ class TestShow:
         assert ("a@example.org", "ESMTP") == (facts["envelope"]["sender"], facts["envelope"]["client"]["protocol"])
 
     @pytest.mark.parametrize("odd", ["../../../etc/passwd", "74k80000000001\n", "x" * 300])
-    def test_what_is_no_id_is_refused(self, deferring, hand, odd):
+    def test_case_072_what_is_no_id_is_refused(self, deferring, hand, odd):
         """Case 72."""
         assert 2 == hand("queue", "show", "--", odd).status
 

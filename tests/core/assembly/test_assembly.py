@@ -65,7 +65,8 @@ class TestFromMapping:
             Assembly.from_mapping({**MAPPING, "relays": {"a": {}, "b": {"x": 1}}}, plugins=PLUGINS, state=tmp_path)
 
         assert [
-            "mapping: relays.b.x: unknown key; there is concurrency, deadline_s, faults_max, kind, path, pause_max_s"
+            "mapping: relays.b.x: unknown key; there is concurrency, concurrency_start, deadline_s, faults_max, kind, "
+            "path, pause_max_s, suspension_max_s"
         ] == [str(problem) for problem in caught.value.problems]
 
     def test_plugin_may_be_a_module(self, tmp_path):

@@ -78,12 +78,14 @@ class TestRenderPlan:
 
         expected = f"""\
             [relays.rest]
-            kind        = "sink"  # default
-            concurrency = 3       # {tmp_path}/mda.toml:33
-            deadline_s  = 600     # default
-            faults_max  = 3       # default
-            pause_max_s = 60      # default
-            path        = "/srv"  # MDACORE__RELAYS__REST__PATH
+            kind              = "sink"  # default
+            concurrency       = 3       # {tmp_path}/mda.toml:33
+            concurrency_start = 5       # default
+            suspension_max_s  = 900     # default
+            deadline_s        = 600     # default
+            faults_max        = 3       # default
+            pause_max_s       = 60      # default
+            path              = "/srv"  # MDACORE__RELAYS__REST__PATH
             """
         assert text.endswith(dedent(expected))
 

@@ -9,6 +9,7 @@ import pytest
 from gevent.event import AsyncResult, Event
 
 from mdacore.runtime import GroupCommit
+from mdacore.runtime.group_commit import PATIENCE_S
 
 
 class Committer:
@@ -75,6 +76,36 @@ class TestBatches:
         gevent.joinall(waiting, raise_error=True)
 
         assert [1, 4, 4, 1] == [len(batch) for batch in committer.batches]
+
+    def test_what_is_not_urgent_goes_with_the_next_that_is(self, group, committer):
+        committer.go.set()
+        patient = gevent.spawn(group.submit, 1, is_urgent=False)
+        gevent.sleep(0)
+
+        assert 4 == group.submit(2)
+
+        assert [[1, 2]] == committer.batches
+        assert 2 == patient.get(timeout=0)
+
+    def test_what_is_not_urgent_goes_alone_in_the_end(self, group, committer):
+        committer.go.set()
+
+        for job in (1, 2, 3):
+            waits = gevent.spawn(group.submit, job, is_urgent=False)
+            gevent.sleep(PATIENCE_S / 2)
+            assert not waits.ready()
+            waits.get(timeout=10)
+
+        assert [[1], [2], [3]] == committer.batches
+
+    def test_what_is_not_urgent_is_committed_at_once_when_it_stops(self, group, committer):
+        committer.go.set()
+        patient = gevent.spawn(group.submit, 1, is_urgent=False)
+        gevent.sleep(0)
+
+        group.stop()
+
+        assert 2 == patient.get(timeout=0)
 
     def test_the_commit_runs_in_one_thread_that_is_not_the_hubs(self, group, committer):
         waiting = begin(group, committer, *range(10))

@@ -86,7 +86,7 @@ MAY_BE_OPEN = {"stored": {3}, "settling": {3, 2}, "settled": {2}, "removing": {3
 
 
 class TestKill:
-    def test_what_was_acknowledged_is_there_whole_whenever_the_process_dies(self, context, open_storage):
+    def test_case_061_what_was_acknowledged_is_there_whole_whenever_the_process_dies(self, context, open_storage):
         chance = random.Random(20)
         may_be_open = {}
         for _ in range(ROUNDS):
@@ -164,7 +164,7 @@ class TestOrder:
     def said(self, lines, word):
         return next(n for n, line in enumerate(lines) if f'"{word}' in line)
 
-    def test_file_then_name_are_durable_before_the_acknowledgement(self, lines):
+    def test_case_062_file_then_name_are_durable_before_the_acknowledgement(self, lines):
         """Case 62: write < fsync(file) < rename < fsync(folder) < acknowledgement."""
         left = in_order(
             lines[: self.said(lines, "STORED")],
@@ -176,7 +176,7 @@ class TestOrder:
 
         assert [] == left
 
-    def test_a_notice_is_durable_before_the_line_that_names_it_and_that_before_the_end(self, lines):
+    def test_case_062_a_notice_is_durable_before_the_line_that_names_it_and_that_before_the_end(self, lines):
         left = in_order(
             lines[self.said(lines, "STORED") : self.said(lines, "SETTLED")],
             r"fsync\(\d+<[^>]*/tmp/\w+001\.msg>",
@@ -207,7 +207,9 @@ class TestFaults:
             ("fsync", "folder", "EIO", "451 4.3.0", False),
         ],
     )
-    def test_a_write_of_which_a_call_fails(self, stored, context, open_storage, call, what, error, reply, works_on):
+    def test_case_064_a_write_of_which_a_call_fails(
+        self, stored, context, open_storage, call, what, error, reply, works_on
+    ):
         said = strace(context.state_path, "-P", str(stored[what]), "-e", f"inject={call}:error={error}")
 
         assert f"REFUSED {reply}" in said
@@ -230,7 +232,9 @@ class TestFaults:
             ("fsync", "message's log", [2, 3]),
         ],
     )
-    def test_a_kill_at_a_call_leaves_all_or_nothing(self, stored, context, open_storage, call, what, open_recipients):
+    def test_case_061_a_kill_at_a_call_leaves_all_or_nothing(
+        self, stored, context, open_storage, call, what, open_recipients
+    ):
         """Case 61. The call itself may have been made or not; a notice is there if its original's line is."""
         said = strace(context.state_path, "-P", str(stored[what]), "-e", f"inject={call}:signal=KILL")
         assert "SETTLED" not in said

@@ -56,8 +56,8 @@ def disk():
     disk.storage.stop()
 
 
-NO_ROOM = [errno.ENOSPC, errno.EDQUOT]
-OTHERS = [errno.EIO, errno.EROFS, errno.EMFILE]
+NO_ROOM = [errno.ENOSPC]
+OTHERS = [errno.EIO, errno.EDQUOT, errno.EROFS, errno.EMFILE]
 
 
 class TestWrite:
@@ -66,7 +66,7 @@ class TestWrite:
         ("call", "ending"),
         [("create", ".msg"), ("write", ".msg"), ("sync", ".msg"), ("create", ".log"), ("rename", ".msg")],
     )
-    def test_without_room_it_is_refused_leaves_nothing_and_works_again_later(self, disk, call, ending, code):
+    def test_case_064_without_room_it_is_refused_leaves_nothing_and_works_again_later(self, disk, call, ending, code):
         disk.fail(call, ending, code)
         with pytest.raises(StorageFull):
             disk.storage.write([new(disk.clock)], queue="main")
@@ -80,7 +80,7 @@ class TestWrite:
     @pytest.mark.parametrize(
         ("call", "ending"), [("create", ".msg"), ("write", ".msg"), ("create", ".log"), ("rename", ".msg")]
     )
-    def test_any_other_failure_is_a_local_error_and_leaves_nothing(self, disk, call, ending, code):
+    def test_case_064_any_other_failure_is_a_local_error_and_leaves_nothing(self, disk, call, ending, code):
         disk.fail(call, ending, code)
         with pytest.raises(StorageError) as raised:
             disk.storage.write([new(disk.clock)], queue="main")
@@ -90,7 +90,7 @@ class TestWrite:
         assert ([], []) == disk.files()
         assert Status.OK is disk.storage.health().status
 
-    def test_after_a_failed_sync_of_a_file_nothing_more_is_accepted(self, disk):
+    def test_case_065_after_a_failed_sync_of_a_file_nothing_more_is_accepted(self, disk):
         """The sync is not tried again, the file is removed."""
         disk.fail("sync", ".msg", errno.EIO)
         with pytest.raises(StorageError):
@@ -107,7 +107,7 @@ class TestWrite:
         assert Status.FAILED is disk.storage.health().status
 
     @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
-    def test_after_a_failed_sync_of_the_folder_the_outcome_is_unknown(self, disk, code):
+    def test_case_065_after_a_failed_sync_of_the_folder_the_outcome_is_unknown(self, disk, code):
         disk.fail("sync_folder", "messages/00", code)
 
         with pytest.raises(OutcomeUnknown):
@@ -138,7 +138,9 @@ class TestSettle:
         ("call", "ending"),
         [("create", "1.msg"), ("sync", "1.msg"), ("create", "1.log"), ("rename", "1.msg"), ("write", "0.log")],
     )
-    def test_without_room_nothing_is_changed_and_it_works_again_later(self, disk, claim, bounced, call, ending):
+    def test_case_064_without_room_nothing_is_changed_and_it_works_again_later(
+        self, disk, claim, bounced, call, ending
+    ):
         """The notice is not there either: it would be there twice in the end."""
         before = disk.files()
         disk.fail(call, ending, errno.ENOSPC)
@@ -169,7 +171,7 @@ class TestSettle:
         (entry,) = listed(disk.open())
         assert (State.DUE, 0) == (entry.state, entry.attempts)
 
-    def test_after_a_failed_sync_of_the_log_the_outcome_is_unknown(self, disk, claim, bounced):
+    def test_case_065_after_a_failed_sync_of_the_log_the_outcome_is_unknown(self, disk, claim, bounced):
         """The notice stays: the line that names it may be on the disk."""
         disk.fail("sync", "0.log", errno.EIO)
         with pytest.raises(OutcomeUnknown):

@@ -32,10 +32,24 @@ def refused(path, match):
 
 
 class TestNewStore:
-    def test_a_missing_folder_is_made_with_its_parents(self, made):
+    def test_case_069_a_missing_folder_is_made_with_its_parents(self, made):
         assert (made / "mdacore-store").is_file()
 
-    def test_a_folder_with_something_else_in_it_is_refused_and_left_alone(self, path):
+    @pytest.mark.parametrize("names", [[], ["lost+found"]])
+    def test_case_069_an_empty_folder_becomes_a_store_only_where_the_operator_says_so(self, path, names):
+        """Its file system may not be mounted: a store in the mount point would be hidden by the mount."""
+        path.mkdir(parents=True)
+        for name in names:
+            (path / name).mkdir()
+
+        with pytest.raises(StorageError, match=r"mounted.*`mdacore run --init-spool`"):
+            Store.open(path, RealFs())
+        assert sorted(names) == sorted(p.name for p in path.iterdir())
+        Store.open(path, RealFs(), may_init=True).close()
+
+        Store.open(path, RealFs()).close()
+
+    def test_case_069_a_folder_with_something_else_in_it_is_refused_and_left_alone(self, path):
         """Perhaps the wrong file system is mounted there."""
         path.mkdir(parents=True)
         (path / "holiday.jpg").write_bytes(b"jpg")
@@ -70,19 +84,19 @@ class TestOldStore:
         "text",
         ["", "garbage", "mdacore shelve store\n1234\n", "mdacore disk store\nformat 1\n", "mdacore disk store\n"],
     )
-    def test_a_damaged_or_foreign_marker_is_refused(self, made, text):
+    def test_case_068_a_damaged_or_foreign_marker_is_refused(self, made, text):
         (made / "mdacore-store").write_text(text)
 
         refused(made, "damaged or another storage's")
 
-    def test_what_a_later_version_wrote_is_refused(self, made):
+    def test_case_078_what_a_later_version_wrote_is_refused(self, made):
         marker = made / "mdacore-store"
         marker.write_text(marker.read_text().replace("format 1", "format 2"))
 
         refused(made, "written by a newer version .format 2; this one knows 1")
 
     @pytest.mark.parametrize("text", [None, "", "17\n", "17 00000000\n", "-1 12345678\n"])
-    def test_without_the_next_number_it_is_refused(self, made, text):
+    def test_case_068_without_the_next_number_it_is_refused(self, made, text):
         """Else ids would be given twice."""
         number = made / "next-number"
         number.unlink()
@@ -92,7 +106,7 @@ class TestOldStore:
         refused(made, "next-number is missing or damaged")
 
     @pytest.mark.parametrize("name", ["messages/1f", "tmp", "corrupt"])
-    def test_without_one_of_its_folders_it_is_refused(self, made, name):
+    def test_case_068_without_one_of_its_folders_it_is_refused(self, made, name):
         (made / name).rmdir()
 
         refused(made, "is missing or no folder")

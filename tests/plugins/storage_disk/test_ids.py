@@ -53,8 +53,8 @@ class TestSplit:
             OTHERS.id_of(1, 0),
         ],
     )
-    def test_other_text_is_no_id(self, text):
+    def test_case_072_other_text_is_no_id(self, text):
         assert IDS.split(text) is None
 
-    def test_no_two_letters_differ_in_case_only(self):
+    def test_case_072_no_two_letters_differ_in_case_only(self):
         assert 32 == len(set(ALPHABET.lower()))

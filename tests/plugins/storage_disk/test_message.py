@@ -107,6 +107,6 @@ class TestDecode:
         with pytest.raises(RecordError):
             decode(octets)
 
-    def test_a_later_version_says_so(self):
+    def test_case_078_a_later_version_says_so(self):
         with pytest.raises(RecordError, match="of version 2; this program reads version 1"):
             decode(encode(HEAD).replace(b"mdacore-message 1", b"mdacore-message 2", 1))

@@ -341,10 +341,10 @@ def life():
 
 
 class TestLife:
-    def test_at_no_moment_does_a_kill_break_a_promise(self, life):
+    def test_case_061_at_no_moment_does_a_kill_break_a_promise(self, life):
         assert [] == [wrong for m in telling(life.moments) if (wrong := violations(m.fs.killed(), m))]
 
-    def test_at_no_moment_does_a_loss_of_power_break_a_promise(self, life):
+    def test_case_063_at_no_moment_does_a_loss_of_power_break_a_promise(self, life):
         moments = telling(life.moments)
 
         assert first_violation(moments) == ""
@@ -439,10 +439,10 @@ def without_log(fs):
 
 # Numbers of syncs in `a_long_life`, and why a promise does not hang on them
 NEEDLESS = {
-    5: "the marker's name: the reservation of numbers that follows syncs the same folder",
-    16: "of a file whose write was refused afterwards",
-    21: "of a notice whose settlement failed afterwards",
-    27: "of the first of two claims in one file: the second one's serves both",
+    6: "the marker's name: the reservation of numbers that follows syncs the same folder",
+    17: "of a file whose write was refused afterwards",
+    22: "of a notice whose settlement failed afterwards",
+    28: "of the first of two claims in one file: the second one's serves both",
 }
 
 

@@ -46,7 +46,7 @@ class TestDamage:
             (lambda p: p.unlink() or log_of(p).write_bytes(b"garbage\nmore\n"), "line 1 of its log is damaged"),
         ],
     )
-    def test_a_damaged_file_is_moved_aside_and_the_others_are_delivered(
+    def test_case_067_a_damaged_file_is_moved_aside_and_the_others_are_delivered(
         self, stored, open_storage, path, log, damage, reason
     ):
         queue_id, file = stored[1]
@@ -62,7 +62,7 @@ class TestDamage:
         assert reason in log.one(events.STORAGE_ENTRY_QUARANTINED)["reason"]
         assert Status.DEGRADED is storage.health().status
 
-    def test_a_damaged_body_is_found_before_anybody_sees_it(self, stored, open_storage, path, clock):
+    def test_case_067_a_damaged_body_is_found_before_anybody_sees_it(self, stored, open_storage, path, clock):
         queue_id, file = stored[0]
         file.write_bytes(file.read_bytes()[:-1] + b"!")
         storage = open_storage()
@@ -75,7 +75,7 @@ class TestDamage:
         assert queue_id not in [entry.queue_id for entry in listed(storage)]
         assert [f"{queue_id}.log", f"{queue_id}.msg"] == corrupt(path)
 
-    def test_what_lies_aside_is_counted_after_the_next_start_too(self, stored, open_storage):
+    def test_case_067_what_lies_aside_is_counted_after_the_next_start_too(self, stored, open_storage):
         stored[0][1].write_bytes(b"")
         first = open_storage().health().facts["set_aside"]
 
@@ -91,10 +91,11 @@ class TestForeign:
             lambda folder: (folder / "folder.msg").mkdir(),
             lambda folder: (folder / "link.msg").symlink_to("/etc/passwd"),
             lambda folder: os.mkfifo(folder / "fifo.msg"),
+            lambda folder: (folder / "slimta.msg").write_bytes(b"cposix\nsystem\n(S'touch /tmp/run'\ntR."),  # case 71
             lambda folder: (folder / ("n" * 200 + ".msg")).write_text("long"),
         ],
     )
-    def test_it_is_moved_aside_and_not_touched(self, stored, open_storage, path, plant):
+    def test_case_067_it_is_moved_aside_and_not_touched(self, stored, open_storage, path, plant):
         folder = path / "messages" / "00"
         before = set(folder.iterdir())
         plant(folder)
@@ -108,7 +109,7 @@ class TestForeign:
         assert kind == (path / "corrupt" / planted.name).lstat().st_mode
 
     @pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir, lambda p: p.symlink_to("/etc/passwd")])
-    def test_what_has_a_messages_name_and_is_no_file_is_moved_aside(self, stored, open_storage, path, plant):
+    def test_case_067_what_has_a_messages_name_and_is_no_file_is_moved_aside(self, stored, open_storage, path, plant):
         queue_id, file = stored[1]
         file.unlink()
         plant(file)
@@ -118,7 +119,7 @@ class TestForeign:
         assert 2 == len(listed(storage))
         assert f"{queue_id}.msg" in corrupt(path)
 
-    def test_a_copy_under_another_name_is_no_second_message(self, stored, open_storage, path):
+    def test_case_067_a_copy_under_another_name_is_no_second_message(self, stored, open_storage, path):
         _, file = stored[0]
         shutil.copy(file, file.with_name(stored[1][0][:-1] + "5.msg"))
 
@@ -134,7 +135,7 @@ class TestForeign:
 
 
 class TestLeftOver:
-    def test_a_log_without_its_message_is_moved_aside(self, storage, open_storage, path, clock):
+    def test_case_076_a_log_without_its_message_is_moved_aside(self, storage, open_storage, path, clock):
         (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
         storage.settle(claim, Settlement(deferred={0: LATER}, due_at=clock.now()))
         storage.stop()
@@ -144,7 +145,7 @@ class TestLeftOver:
 
         assert [f"{claim.queue_id}.log"] == corrupt(path)
 
-    def test_an_empty_log_without_its_message_is_removed(self, stored, open_storage, path):
+    def test_case_076_an_empty_log_without_its_message_is_removed(self, stored, open_storage, path):
         _, file = stored[0]
         file.unlink()
 
@@ -202,7 +203,7 @@ class TestLeftOver:
         (entry,) = listed(open_storage())
         assert (2, [("bob@example.test", LATER)]) == (entry.attempts, list(entry.recipients))
 
-    def test_what_is_in_tmp_is_swept_once_it_is_36_hours_old(self, storage, open_storage, path, clock):
+    def test_case_076_what_is_in_tmp_is_swept_once_it_is_36_hours_old(self, storage, open_storage, path, clock):
         """Case 76."""
         storage.stop()
         old, young = path / "tmp" / "old.msg", path / "tmp" / "young.msg"
@@ -242,7 +243,9 @@ class TestNoticeIds:
 
 
 class TestLargeQueue:
-    def test_new_mail_is_taken_and_the_first_is_claimed_while_it_is_read(self, storage, context, clock, open_storage):
+    def test_case_074_new_mail_is_taken_and_the_first_is_claimed_while_it_is_read(
+        self, storage, context, clock, open_storage
+    ):
         """Case 74."""
         for _ in range(50):
             storage.write([new(clock)], queue="main")

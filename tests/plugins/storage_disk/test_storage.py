@@ -37,7 +37,7 @@ class TestStart:
         assert (str(path), storage.durability) == tuple(log.of(events.STORAGE_OPENED)[-1].values())
         assert {"messages": 2, "crashed_claims": 1, "set_aside": 0} == log.of(events.STORAGE_LOADED)[-1]
 
-    def test_a_second_owner_is_refused_with_the_pid(self, storage, context):
+    def test_case_070_a_second_owner_is_refused_with_the_pid(self, storage, context):
         """Case 70."""
         second = DiskStorage(DiskConfig(), context)
 
@@ -47,7 +47,7 @@ class TestStart:
         second.stop()
         assert storage.refusal(0) is None
 
-    def test_a_lock_of_the_dead_is_taken_over(self, storage, open_storage, path):
+    def test_case_070_a_lock_of_the_dead_is_taken_over(self, storage, open_storage, path):
         storage.stop()
         (path / "lock").write_text("1\n")
 

@@ -200,7 +200,7 @@ class TestBroken:
     def failing(self, store, at, error):
         return Committer(FailingConnection(store._connection, at=at, error=error), store.ids, store.ledger)
 
-    def test_after_a_failed_commit_the_outcome_is_unknown_and_nothing_more_is_accepted(self, store, write):
+    def test_case_065_after_a_failed_commit_the_outcome_is_unknown_and_nothing_more_is_accepted(self, store, write):
         """Case 65: the sync is not tried again."""
         committer = self.failing(store, "COMMIT", error(sqlite3.SQLITE_IOERR_FSYNC))
 
@@ -215,8 +215,8 @@ class TestBroken:
         assert 1 == committer._connection.syncs
         assert 0 == len(store.ledger)
 
-    @pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB])
-    def test_after_damage_nothing_more_is_accepted(self, store, write, numbers, code):
+    @pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB])
+    def test_case_068_after_damage_nothing_more_is_accepted(self, store, write, numbers, code):
         committer = self.failing(store, "INSERT INTO message", error(code, sqlite3.DatabaseError))
 
         (result,) = committer([write(1)])
@@ -224,6 +224,19 @@ class TestBroken:
         assert StorageError is type(result)
         assert committer.broken
         assert [] == numbers()
+
+    @pytest.mark.parametrize("at", ["INSERT INTO message", "COMMIT"])
+    def test_case_064_what_the_system_does_not_write_is_refused_and_the_next_is_stored(self, store, write, numbers, at):
+        """A quota, a read-only file system or a bad block; only a sync that fails leaves something in doubt."""
+        committer = self.failing(store, at, error(sqlite3.SQLITE_IOERR_WRITE))
+
+        (refused,) = committer([write(1)])
+
+        assert StorageError is type(refused)
+        assert "451 4.3.0" == str(refused.reply)[:9]
+        assert "" == committer.broken
+        assert [[2]] == store.committer([write(2)])
+        assert [2] == numbers()
 
     def test_a_database_that_is_locked_is_an_error_and_no_more(self, store, write):
         committer = self.failing(store, "BEGIN", error(sqlite3.SQLITE_BUSY))

@@ -29,7 +29,7 @@ class TestProvider:
 
 
 class TestDefaults:
-    def test_the_low_water_mark_is_two_of_the_largest_messages_and_64_mb(self):
+    def test_case_066_the_low_water_mark_is_two_of_the_largest_messages_and_64_mb(self):
         """Case 66."""
         assert 2 * 50 * 2**20 + 64_000_000 == ShelveConfig().min_free_bytes
 

@@ -124,7 +124,7 @@ def kill_at_random(state, expectation, chance):
 
 
 class TestKill:
-    def test_what_was_acknowledged_is_there_whole_whenever_the_process_dies(self, context, path, open_storage):
+    def test_case_061_what_was_acknowledged_is_there_whole_whenever_the_process_dies(self, context, path, open_storage):
         chance = random.Random(20)
         expectation = Expectation()
         for _ in range(ROUNDS):
@@ -157,7 +157,7 @@ class TestKill:
                     named.add(envelope.content.body.path.name)
         assert named == bodies
 
-    def test_parts_of_one_write_are_there_together(self, context, path):
+    def test_case_061_parts_of_one_write_are_there_together(self, context, path):
         chance = random.Random(21)
         for _ in range(3):
             kill_at_random(context.state_path, Expectation(), chance)
@@ -169,7 +169,7 @@ class TestKill:
         assert len(numbers) > 20
         assert [] == [number for number in numbers if number % 2 == 0 and number - 1 not in numbers]
 
-    def test_a_claim_of_the_dead_is_counted_once(self, context, open_storage, clock):
+    def test_case_061_a_claim_of_the_dead_is_counted_once(self, context, open_storage, clock):
         kill_at_random(context.state_path, Expectation(), random.Random(22))
 
         storage = open_storage()
@@ -179,7 +179,7 @@ class TestKill:
         assert len(again) > 0
         assert {(2, 1)} == {(claim.attempt, claim.unsettled) for claim in again}
 
-    def test_an_id_is_never_given_again(self, context, open_storage):
+    def test_case_072_an_id_is_never_given_again(self, context, open_storage):
         before, after = Expectation(), Expectation()
         kill_at_random(context.state_path, before, random.Random(23))
         kill_at_random(context.state_path, after, random.Random(24))
@@ -190,7 +190,7 @@ class TestKill:
 
 @pytest.mark.needs("strace")
 class TestOrder:
-    def test_bodies_then_the_log_are_synced_before_the_acknowledgement(self, context, tmp_path):
+    def test_case_062_bodies_then_the_log_are_synced_before_the_acknowledgement(self, context, tmp_path):
         """Case 62: link < fsync(file) < fsync(folder) < write to the log < fdatasync(log) < acknowledgement."""
         trace = tmp_path / "trace"
         calls = "trace=write,pwrite64,fsync,fdatasync,linkat"

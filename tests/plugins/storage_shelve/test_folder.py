@@ -27,7 +27,7 @@ def make(folder):
 
 
 class TestNewStore:
-    def test_a_missing_folder_is_made_with_its_parents(self, folder):
+    def test_case_069_a_missing_folder_is_made_with_its_parents(self, folder):
         store_id = make(folder)
 
         assert store_id == folder.read_marker()
@@ -45,12 +45,30 @@ class TestNewStore:
 
         assert [0o600, 0o600] == [p.stat().st_mode & 0o777 for p in logs]
 
-    def test_an_empty_folder_becomes_a_store(self, folder):
+    @pytest.mark.parametrize("names", [[], ["lost+found"]])
+    def test_case_069_an_empty_folder_becomes_a_store_only_where_the_operator_says_so(self, folder, names):
+        """Its file system may not be mounted: a store in the mount point would be hidden by the mount."""
         folder.path.mkdir(parents=True)
+        for name in names:
+            (folder.path / name).mkdir()
 
-        make(folder)
+        with pytest.raises(StorageError, match=r"mounted.*`mdacore run --init-spool`"):
+            Store.open(folder.path)
+        assert sorted(names) == sorted(p.name for p in folder.path.iterdir())
+        Store.open(folder.path, may_init=True).close()
 
-        assert folder.database.is_file()
+        Store.open(folder.path).close()
+
+    def test_case_069_what_stands_where_the_folder_is_made_is_left_alone(self, folder):
+        new = folder.path.with_name("spool.new")
+        new.mkdir(parents=True)
+        (new / "holiday.jpg").write_bytes(b"jpg")
+
+        with pytest.raises(StorageError, match=r"spool.new is in the way"):
+            Store.open(folder.path)
+
+        assert {"holiday.jpg": b"jpg"} == tree(new)
+        assert not folder.path.exists()
 
     def test_a_link_to_a_folder_is_as_good_as_the_folder(self, path, tmp_path):
         """The operator's way to put the store on another disk."""
@@ -58,12 +76,12 @@ class TestNewStore:
         path.parent.mkdir()
         path.symlink_to(tmp_path / "disk", target_is_directory=True)
 
-        Store.open(path).close()
+        Store.open(path, may_init=True).close()
 
         assert (tmp_path / "disk" / "queue.db").is_file()
 
-    def test_a_folder_with_something_else_in_it_is_refused_and_left_alone(self, folder):
-        """Case 69: perhaps the wrong file system is mounted there."""
+    def test_case_069_a_folder_with_something_else_in_it_is_refused_and_left_alone(self, folder):
+        """Perhaps the wrong file system is mounted there."""
         folder.path.mkdir(parents=True)
         (folder.path / "holiday.jpg").write_bytes(b"jpg")
 
@@ -137,11 +155,12 @@ class TestUnfinishedStore:
                 return
             for file in sorted(folder.path.rglob("*"), reverse=True):
                 file.rmdir() if file.is_dir() else file.unlink()
+            folder.path.rmdir()
         pytest.fail("the making never ended")
 
 
 class TestOldStore:
-    def test_a_missing_database_is_refused_and_not_made_anew(self, folder):
+    def test_case_068_a_missing_database_is_refused_and_not_made_anew(self, folder):
         make(folder)
         folder.database.unlink()
 
@@ -151,11 +170,11 @@ class TestOldStore:
         assert not folder.database.exists()
 
     @pytest.mark.parametrize("text", ["", "mdacore shelve store\n", "garbage", "mdacore shelve store\n\x00\n"])
-    def test_a_damaged_marker_is_refused(self, folder, text):
+    def test_case_068_a_damaged_marker_is_refused(self, folder, text):
         make(folder)
         folder.marker.write_text(text)
 
-        with pytest.raises(StorageError, match="damaged"):
+        with pytest.raises(StorageError, match=r"damaged.*`mdacore queue recover`"):
             Store.open(folder.path)
 
         assert text == folder.marker.read_text()

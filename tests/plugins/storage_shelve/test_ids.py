@@ -22,7 +22,7 @@ class TestEncode:
         assert number == IDS.decode(IDS.encode(number))
 
     @given(numbers, numbers)
-    def test_ids_are_of_one_length_in_one_case_and_sorted_as_their_numbers(self, one, other):
+    def test_case_072_ids_are_of_one_length_in_one_case_and_sorted_as_their_numbers(self, one, other):
         first, second = IDS.encode(one), IDS.encode(other)
 
         assert QUEUE_ID.fullmatch(first)
@@ -33,7 +33,7 @@ class TestEncode:
 
 class TestDecode:
     @given(st.text())
-    def test_any_other_text_is_no_id(self, text):
+    def test_case_072_any_other_text_is_no_id(self, text):
         assert IDS.decode(text) is None or IDS.encode(IDS.decode(text)) == text
 
     @pytest.mark.parametrize(
@@ -52,10 +52,10 @@ class TestDecode:
             lambda _: "",
         ],
     )
-    def test_another_spelling_is_no_id(self, change):
+    def test_case_072_another_spelling_is_no_id(self, change):
         assert IDS.decode(change(IDS.encode(123456789))) is None
 
-    def test_another_stores_id_is_no_id(self):
+    def test_case_072_another_stores_id_is_no_id(self):
         other = QueueIds.of_store(uuid.UUID("f123456789abcdef0123456789abcdef"))
 
         assert IDS.decode(other.encode(1)) is None

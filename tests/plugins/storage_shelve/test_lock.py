@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -35,11 +36,11 @@ def holder(tmp_path):
 
 
 class TestAcquire:
-    def test_a_second_owner_is_told_the_pid_of_the_first(self, tmp_path, holder):
+    def test_case_070_a_second_owner_is_told_the_pid_of_the_first(self, tmp_path, holder):
         with pytest.raises(StorageError, match=f"in use by process {holder.pid}$"):
             StoreLock(tmp_path / "lock").acquire()
 
-    def test_a_second_owner_in_the_same_process_is_refused_too(self, tmp_path):
+    def test_case_070_a_second_owner_in_the_same_process_is_refused_too(self, tmp_path):
         first = StoreLock(tmp_path / "lock")
         first.acquire()
 
@@ -48,7 +49,7 @@ class TestAcquire:
 
         first.release()
 
-    def test_a_dead_owners_lock_is_taken_over(self, tmp_path, holder):
+    def test_case_070_a_dead_owners_lock_is_taken_over(self, tmp_path, holder):
         holder.kill()
         holder.wait()
         lock = StoreLock(tmp_path / "lock")
@@ -58,7 +59,27 @@ class TestAcquire:
         assert f"{os.getpid()}\n" == (tmp_path / "lock").read_text()
         lock.release()
 
-    def test_a_pid_in_the_file_without_its_lock_means_nothing(self, tmp_path):
+    def test_case_070_a_child_of_a_dead_owner_does_not_keep_its_lock(self, tmp_path):
+        """A descriptor that a child inherits would hold the lock for as long as the child lives."""
+        script = (
+            "import subprocess, sys\nfrom pathlib import Path\n"
+            "from mdacore_storage_shelve.lock import StoreLock\n"
+            "lock = StoreLock(Path(sys.argv[1])); lock.acquire()\n"
+            "print(subprocess.Popen(['sleep', '60'], close_fds=False).pid, flush=True)\n"
+            "import os; os._exit(0)\n"
+        )
+        command = [sys.executable, "-c", script, str(tmp_path / "lock")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+            child = int(owner.stdout.readline())
+            owner.wait()
+        lock = StoreLock(tmp_path / "lock")
+
+        lock.acquire()
+
+        os.kill(child, signal.SIGKILL)
+        lock.release()
+
+    def test_case_070_a_pid_in_the_file_without_its_lock_means_nothing(self, tmp_path):
         """Case 70: the pid may have been given to somebody else."""
         (tmp_path / "lock").write_text(f"{os.getppid()}\n")
         lock = StoreLock(tmp_path / "lock")

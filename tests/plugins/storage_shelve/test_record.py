@@ -108,11 +108,11 @@ class TestEnvelope:
         with pytest.raises(RecordError):
             decode_envelope(sealed(fields), BODY)
 
-    def test_a_later_version_is_named(self):
+    def test_case_078_a_later_version_is_named(self):
         with pytest.raises(RecordError, match="version 2"):
             decode_envelope(sealed({}, version=2), BODY)
 
-    def test_a_planted_pickle_is_not_run(self, tmp_path):
+    def test_case_071_a_planted_pickle_is_not_run(self, tmp_path):
         """Case 71."""
 
         class Planted:
@@ -141,7 +141,7 @@ class TestProgress:
         assert progress == decode_progress(encode_progress(progress))
         assert progress.after({}, {2: LATER}).is_delay_reported
 
-    def test_one_that_an_earlier_version_wrote_reports_no_delay(self):
+    def test_case_078_one_that_an_earlier_version_wrote_reports_no_delay(self):
         fields = {"closed": [[0, "delivered", 250, "2.0.0", "Ok", ""]], "replies": [[2, 451, "4.2.1", "Busy"]]}
 
         assert Progress(closed={0: DELIVERED}, replies={2: LATER}) == decode_progress(sealed(fields, kind=b"P"))

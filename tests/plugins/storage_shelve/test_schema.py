@@ -63,46 +63,56 @@ class TestRefusal:
             Store.open(folder.path)
         assert before == folder.database.read_bytes()
 
-    def test_an_emptied_file(self, closed):
+    def test_case_068_an_emptied_file(self, closed):
         closed.database.write_bytes(b"")
 
         self.refuse(closed, "not a database of this storage")
 
-    def test_a_file_of_something_else(self, closed):
+    def test_case_068_a_file_of_something_else(self, closed):
         closed.database.write_bytes(b"text " * 5000)
 
         self.refuse(closed, "cannot be opened: file is not a database")
 
-    def test_a_damaged_header(self, closed):
+    def test_case_068_a_damaged_header(self, closed):
         octets = bytearray(closed.database.read_bytes())
         octets[16:24] = b"\xff" * 8
         closed.database.write_bytes(octets)
 
         self.refuse(closed, "cannot be opened")
 
-    def test_a_damaged_schema(self, closed):
+    def test_case_068_a_damaged_schema(self, closed):
         octets = closed.database.read_bytes()
         closed.database.write_bytes(octets[:100] + b"\xa5" * 8000 + octets[8100:])
 
         self.refuse(closed, "cannot be opened")
 
-    def test_a_wrong_application_id(self, closed):
+    def test_case_068_a_schema_that_is_no_text(self, closed):
+        """The sqlite3 module quotes it in its message, and fails to decode that."""
+        octets = bytearray(closed.database.read_bytes())
+        at = octets.index(b"tablestorestore")
+        octets[at + 5 : at + 10] = b"\xa6\xfa\xff\xfe\xfd"
+        octets[at + 16 : at + 22] = b"CREASE"
+        closed.database.write_bytes(octets)
+
+        self.refuse(closed, "cannot be opened")
+
+    def test_case_068_a_wrong_application_id(self, closed):
         alter(closed, "PRAGMA application_id = 7")
 
         self.refuse(closed, "not a database of this storage")
 
-    def test_a_newer_schema(self, closed):
+    def test_case_078_a_newer_schema(self, closed):
         """Case 78."""
         alter(closed, "PRAGMA user_version = 2")
 
         self.refuse(closed, "written by another mdacore-storage-shelve: its schema version is 2")
 
-    def test_another_stores_database(self, closed):
+    def test_case_068_another_stores_database(self, closed):
         alter(closed, "UPDATE store SET uuid = 'other'")
 
         self.refuse(closed, "belongs to store other")
 
-    def test_no_store_in_it(self, closed):
+    def test_case_068_no_store_in_it(self, closed):
         alter(closed, "DELETE FROM store")
 
         self.refuse(closed, "belongs to store none")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import sqlite3
 import subprocess
 import threading
@@ -126,7 +127,7 @@ class TestStop:
 
         storage.stop()
 
-        assert {"queue.db", "lock", "mdacore-store"} == {p.name for p in path.iterdir() if p.is_file()}
+        assert {"queue.db", "lock", "mdacore-store", "reserve"} == {p.name for p in path.iterdir() if p.is_file()}
         assert 1 == len(listed(open_storage()))
 
     def test_what_is_on_its_way_is_stored_or_refused(self, storage, clock, open_storage):
@@ -145,7 +146,7 @@ class TestRefusal:
     def test_with_room_there_is_none(self, storage):
         assert storage.refusal(50_000_000) is None
 
-    def test_below_the_low_water_mark_new_mail_is_refused_and_deliveries_go_on(self, open_storage, clock):
+    def test_case_066_below_the_low_water_mark_new_mail_is_refused_and_deliveries_go_on(self, open_storage, clock):
         """Case 66."""
         storage = open_storage(min_free_bytes=2**60)
         (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
@@ -173,7 +174,7 @@ class TestRefusal:
         storage.refusal(0)
         assert 2 == len(looks)
 
-    def test_few_inodes_are_little_room_too(self, storage, clock, monkeypatch):
+    def test_case_066_few_inodes_are_little_room_too(self, storage, clock, monkeypatch):
         statvfs = os.statvfs
 
         def few(path):
@@ -218,7 +219,7 @@ class TestQuarantine:
             ("UPDATE message SET body_is_file = 1", "is missing"),
         ],
     )
-    def test_it_is_set_aside_and_the_others_are_read(self, damaged, log, statement, reason):
+    def test_case_068_it_is_set_aside_and_the_others_are_read(self, damaged, log, statement, reason):
         storage, ids = damaged(statement)
         first, second, third = storage.claim("main", 9)
 
@@ -233,7 +234,7 @@ class TestQuarantine:
         health = storage.health()
         assert (Status.DEGRADED, 1) == (health.status, health.facts["set_aside"])
 
-    def test_it_is_listed_not_claimed_and_counted_after_a_restart(self, damaged, open_storage):
+    def test_case_068_it_is_listed_not_claimed_and_counted_after_a_restart(self, damaged, open_storage):
         storage, ids = damaged("UPDATE message SET envelope = x'00'")
         with pytest.raises(StorageError):
             storage.read(storage.claim("main", 9)[1])
@@ -297,7 +298,7 @@ class TestBodies:
         storage._engine._upkeep.tick()
         assert [] == body_files(path)
 
-    def test_a_cut_one_is_noticed(self, storage, clock, spooled, path):
+    def test_case_067_a_cut_one_is_noticed(self, storage, clock, spooled, path):
         (claim,) = claims(storage.write([large(clock, spooled, claim=True)], queue="main"))
         os.truncate(body_files(path)[0], 1000)
 
@@ -703,7 +704,7 @@ class TestInterruption:
 
 
 class TestFull:
-    def test_a_full_disk_refuses_and_a_freed_one_accepts_again(self, storage, clock):
+    def test_case_064_a_full_disk_refuses_and_a_freed_one_accepts_again(self, storage, clock):
         """Case 64, by a limit on the database's size."""
         connection = storage._engine._store._connection
         (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
@@ -722,7 +723,7 @@ class TestFull:
         assert Status.OK is storage.health().status
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-    def test_a_small_file_system_fills_up_and_recovers(self, clock, context, tmp_path, spooled):
+    def test_case_064_a_small_file_system_fills_up_and_recovers(self, clock, context, tmp_path, spooled):
         mount = tmp_path / "small"
         mount.mkdir()
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mount)], capture_output=True)
@@ -752,6 +753,51 @@ class TestFull:
             subprocess.run(["umount", str(mount)], check=True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+class TestStartOnAFullDisk:
+    """A full disk keeps nobody from starting: what is queued can be seen, delivered and removed."""
+
+    @pytest.fixture
+    def small(self, tmp_path):
+        """The folder of a store on a file system of 16 MiB."""
+        mount = tmp_path / "small"
+        mount.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(mount)], capture_output=True)
+        if mounted.returncode:
+            pytest.skip("mounting is not possible here")
+        yield mount / "store"
+        subprocess.run(["umount", str(mount)], check=True)
+
+    @pytest.mark.parametrize("was_killed", [False, True])
+    def test_case_064_it_starts_delivers_and_later_accepts(self, clock, context, small, was_killed):
+        config = ShelveConfig(path=small, min_free_bytes=0)
+        first = ShelveStorage(config, context)
+        first.start()
+        first.write([new(clock, claim=True) for _ in range(20)], queue="main")
+        if was_killed:
+            shutil.copytree(small, small.with_name("copy"))
+        first.stop()
+        if was_killed:
+            shutil.rmtree(small)
+            small.with_name("copy").rename(small)
+        filler = small.parent / "filler"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+
+        storage = ShelveStorage(config, context)
+        storage.start()
+        try:
+            assert 20 == len(listed(storage))
+            for claim in storage.claim("main", 20):
+                storage.settle(claim, Settlement(closed={0: DELIVERED}))
+            assert [] == listed(storage)
+            filler.unlink()
+            storage.write([new(clock)], queue="main")
+        finally:
+            storage.stop()
+
+
 class TestBroken:
     @pytest.fixture
     def broken(self, storage, clock):
@@ -759,7 +805,7 @@ class TestBroken:
         storage._engine._store.committer.fail("a commit failed: disk I/O error")
         return storage
 
-    def test_nothing_more_is_accepted_and_everybody_can_see_why(self, broken, clock, log):
+    def test_case_065_nothing_more_is_accepted_and_everybody_can_see_why(self, broken, clock, log):
         """Case 65."""
         with pytest.raises(StorageError) as raised:
             broken.write([new(clock)], queue="main")
@@ -778,7 +824,7 @@ class TestBroken:
     def test_it_can_still_be_listed(self, broken):
         assert 1 == len(listed(broken))
 
-    def test_stopping_syncs_nothing_more(self, broken, path):
+    def test_case_065_stopping_syncs_nothing_more(self, broken, path):
         """The log stays as it is; the next start reads it."""
         log = Folder(path).database.with_name("queue.db-wal")
         before = log.read_bytes(), Folder(path).database.read_bytes()
@@ -787,5 +833,5 @@ class TestBroken:
 
         assert before == (log.read_bytes(), Folder(path).database.read_bytes())
 
-    def test_the_next_start_has_everything_that_was_acknowledged(self, broken, open_storage):
+    def test_case_065_the_next_start_has_everything_that_was_acknowledged(self, broken, open_storage):
         assert 1 == len(listed(open_storage()))

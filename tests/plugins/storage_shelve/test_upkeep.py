@@ -186,7 +186,7 @@ class TestBodies:
 
         assert [bodies.path(used)] == list(store.folder.bodies.iterdir())
 
-    def test_orphans_of_earlier_runs_are_swept_at_once_and_others_when_they_are_old(
+    def test_case_076_orphans_of_earlier_runs_are_swept_at_once_and_others_when_they_are_old(
         self, upkeep, bodies, source, store, log, clock
     ):
         """Case 76."""
@@ -272,7 +272,7 @@ class TestCheck:
     def test_a_sound_file_is_sound(self, path, filled, clock, log):
         assert "" == self.run(path, clock, log)
 
-    def test_a_damaged_page_is_found(self, path, filled, clock, log):
+    def test_case_068_a_damaged_page_is_found(self, path, filled, clock, log):
         octets = bytearray(filled.read_bytes())
         middle = len(octets) // schema.PAGE_SIZE_BYTES // 2 * schema.PAGE_SIZE_BYTES
         octets[middle : middle + 64] = b"\xa5" * 64

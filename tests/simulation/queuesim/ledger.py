@@ -44,6 +44,9 @@ NAMED = re.compile(r"^Final-Recipient: (?:rfc822|utf-8); (\S+)\r\nAction: (\S+)\
 Place = tuple[QueueId, int]
 """One recipient of one stored message."""
 NOT_REPORTED = "the relay never said so"
+DOWN_WITHIN_S = 50.0
+DOWN_MAX = 8
+"""How often a destination may be found down in so short a time: what runs when it goes down, and one probe."""
 
 
 @attrs.define
@@ -82,6 +85,7 @@ class Ledger:
 
     concurrency: int
     now: Callable[[], float]
+    monotonic: Callable[[], float]
     has_leases: bool
     is_poison: bool
     log: CapturedLog = attrs.field(factory=CapturedLog)
@@ -100,6 +104,7 @@ class Ledger:
     said: set[tuple[Outcome, QueueId, str, str]] = attrs.field(factory=set)
     unknown: set[str] = attrs.field(factory=set)
     alone: QueueId | None = None
+    down: dict[str, list[float]] = attrs.field(factory=lambda: defaultdict(list))
     _read_to: int = 0
 
     def note(self, text: str) -> None:
@@ -195,6 +200,7 @@ class Ledger:
     def died(self, rows: Mapping[QueueId, Row]) -> None:
         """The process is gone: what was delivered under a claim that is still open may be delivered again."""
         self.running.clear()
+        self.down.clear()
         self.alone = None
         for row in rows.values():
             if row.is_claimed:
@@ -235,6 +241,14 @@ class Ledger:
         self.running[row.lane] -= 1
         if self.alone == row.queue_id:
             self.alone = None
+
+    def found_down(self, lane: str) -> None:
+        """An attempt has found that the lane's destination is down: rarely, since it is left alone then."""
+        self.note(f"{lane} is down")
+        now, found = self.monotonic(), self.down[lane]
+        found.append(now)
+        lately = sum(now - at_s < DOWN_WITHIN_S for at_s in found)
+        self.must(lately <= DOWN_MAX, f"{lane} is down, and was tried {lately} times in {DOWN_WITHIN_S:.0f} s")
 
     def delivered(self, row: Row | None, envelope: Envelope, place: Place, epoch: int | None) -> None:
         """A recipient has his mail. Until the relay has said so, it may come again."""
@@ -291,7 +305,7 @@ class Ledger:
         elif closing.outcome is Outcome.DISCARDED:
             self.must(turn.verdict == "discard", f"{name} is discarded, and no policy said so")
         elif closing.reply.enhanced == "5.4.7":
-            self.must(claim.attempt > 1, f"{name} expired at its first attempt")
+            self.must(claim.attempt > 1 or row.lane in self.down, f"{name} expired at its first attempt")
             self.must(reply is None or reply.is_transient, f"{name} expired, and the relay said {reply}")
         else:
             has_reason = row.must_bounce or turn.verdict == "reject" or (reply is not None and reply.is_permanent)

@@ -57,6 +57,7 @@ class Plan:
         lease_s: how long a claim lasts unless it is renewed; None = as long as its process.
         delay_warning_s: how old a message is when its sender is warned; 0 = never.
         jumps: moments and lengths of the wall clock's jumps.
+        outages: domains with the moments from and until when they are down, whatever else is calm.
         is_fairness: only ``dead.test`` misbehaves, and mail for others must be quick.
         is_poison: nothing ends the process but attempts for recipients that are ``poison``; only these may be held.
     """
@@ -77,6 +78,7 @@ class Plan:
     lease_s: float | None = None
     delay_warning_s: float = 0.0
     jumps: tuple[tuple[float, float], ...] = ()
+    outages: tuple[tuple[str, float, float], ...] = ()
     is_fairness: bool = False
     is_poison: bool = False
 
@@ -114,9 +116,14 @@ def _mixed(seed: int, chance: Random) -> Plan:
         operations=chance.choice([0, 0, 1, 4]),
         delay_warning_s=chance.choice([0.0, 30.0, 600.0]),
         lease_s=chance.choice([None, None, None, 60.0]),
-        jumps=((chance.uniform(0, horizon_s), chance.choice([-86_400.0, 86_400.0, 3600.0])),)
-        if chance.random() < 0.15
-        else (),
+        jumps=tuple(
+            (chance.uniform(0, horizon_s), chance.choice([-86_400.0, -7200.0, 86_400.0, 3600.0]))
+            for _ in range(chance.choice([0, 0, 0, 0, 1, 2]))
+        ),
+        outages=tuple(
+            (domain, at_s := chance.uniform(0, horizon_s), at_s + chance.choice([1.0, 60.0, 600.0, 3000.0]))
+            for domain in chance.choice([(), (), DOMAINS[:1], DOMAINS[1:]])
+        ),
     )
 
 

@@ -6,11 +6,11 @@ happen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import gevent
 
-from mdacore import Attempt, Envelope, Health, Recipient, Reply, domain_of
+from mdacore import Attempt, DestinationDown, Envelope, Health, Recipient, Reply, domain_of
 from queuesim.disk import Disk
 from queuesim.faults import Chance, Mortal
 from queuesim.ledger import Ledger
@@ -18,6 +18,7 @@ from queuesim.ledger import Ledger
 OK = Reply.parse("250 2.0.0 Delivered")
 LATER = Reply.parse("451 4.2.1 Mailbox busy")
 NEVER = Reply.parse("550 5.1.1 No such user")
+DOWN = Reply.parse("451 4.4.1 Connection refused")
 ODD = Reply(code=354, text="go ahead")
 FAULTS = ("raise_before", "raise_after", "overrun", "too_few", "too_many", "rubbish", "odd", "stubborn", "exit")
 
@@ -26,7 +27,15 @@ class SimulatedRelay:
     """One relay instance of one life of the process; with `by_domain` each domain is a destination."""
 
     def __init__(
-        self, disk: Disk, life: Mortal, chance: Chance, ledger: Ledger, *, faults: float, by_domain: bool
+        self,
+        disk: Disk,
+        life: Mortal,
+        chance: Chance,
+        ledger: Ledger,
+        *,
+        faults: float,
+        by_domain: bool,
+        is_down: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._disk = disk
         self._life = life
@@ -34,6 +43,7 @@ class SimulatedRelay:
         self._ledger = ledger
         self._faults = faults
         self._by_domain = by_domain
+        self._is_down = is_down
 
     def start(self) -> None: ...
 
@@ -63,6 +73,10 @@ class SimulatedRelay:
     def _attempt(self, envelope: Envelope, attempt: Attempt, epoch: int | None) -> Mapping[int, Reply]:
         fault = "" if self._life.is_calm else self._chance.fault(self._faults, FAULTS)
         self._wait()
+        row = self._disk.rows.get(attempt.queue_id)
+        if row is not None and self._is_down(row.lane):
+            self._ledger.found_down(row.lane)
+            raise DestinationDown(DOWN)
         if fault == "raise_before":
             raise self._chance.weird()
         replies: dict[int, Reply] = {}

@@ -119,6 +119,7 @@ class World:
         self.ledger = Ledger(
             concurrency=plan.concurrency,
             now=self.clock.now,
+            monotonic=self.clock.monotonic,
             has_leases=plan.lease_s is not None,
             is_poison=plan.is_poison,
         )
@@ -134,7 +135,13 @@ class World:
 
         def bound(instance: str, *, by_domain: bool) -> BoundRelay:
             relay = SimulatedRelay(
-                self.disk, process, self.chance, self.ledger, faults=plan.relay_faults, by_domain=by_domain
+                self.disk,
+                process,
+                self.chance,
+                self.ledger,
+                faults=plan.relay_faults,
+                by_domain=by_domain,
+                is_down=self._is_down,
             )
             breaker = Breaker(clock=self.clock, call="attempt") if plan.has_breaker else None
             return BoundRelay(
@@ -202,6 +209,7 @@ class World:
     def _process(self, life: Life) -> Iterator[Process]:
         process = Process(self, life)
         self.ledger.note(f"-- start {life}")
+        self.ledger.down.clear()
         self.disk.recover()
         process.queue.start()
         self._spawn(self._clients, process)
@@ -264,7 +272,8 @@ class World:
         gevent.sleep(TRY_AGAIN_S)
         facts = process.queue.health().facts
         self.ledger.must(not facts["unsettled"], f"idle, with {facts['unsettled']} claims unsettled")
-        self.ledger.must(not facts["full_lanes"], f"idle, with full lanes {facts['full_lanes']}")
+        full = set(facts["full_lanes"]) - set(process.queue._lanes.suspended)
+        self.ledger.must(not full, f"idle, with full lanes {full}")
 
     def _open_rows(self, with_orphans: bool) -> list[Row]:
         rows = [row for row in self.disk.rows.values() if row.is_claimed or not row.held]
@@ -337,6 +346,10 @@ class World:
                 self.ledger.replied(message, replies)
         finally:
             timeout.close()
+
+    def _is_down(self, lane: str) -> bool:
+        now, domain = self.loop.now(), lane.partition("/")[2] or "files.test"
+        return any(domain == down and at_s <= now < until_s for down, at_s, until_s in self.plan.outages)
 
     def _envelope(self, message: Message) -> Envelope:
         return Envelope(

@@ -78,6 +78,7 @@ def _drain(host: Host) -> list[dict[str, object]]:
     host.wait_until_it_accepts()
     end = time.monotonic() + DRAIN_S
     while host.entries() and time.monotonic() < end:
+        host.release_suspects()
         time.sleep(0.5)
     host.terminate()
     host.launch()

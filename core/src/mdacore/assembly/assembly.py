@@ -13,12 +13,22 @@ import attrs
 
 from mdacore.assembly.build import Builder, Parts, build_edges, build_parts, edge_contexts
 from mdacore.assembly.plan import Plan, make_plan
+from mdacore.assembly.retries import rules_of, schedule_of
 from mdacore.assembly.settings import Options, QueueInstance, Settings, without_overrides
 from mdacore.assembly.spawning import SpawnRegistry
 from mdacore.assembly.tree import Report
 from mdacore.contracts import Component, Edge, Policy, QueueStorage, Relay
 from mdacore.log import get_log
-from mdacore.queue import BoundPolicy, BoundRelay, Isolation, NoticeRules, Queue, QueueWiring, RetrySchedule
+from mdacore.queue import (
+    BoundPolicy,
+    BoundRelay,
+    Isolation,
+    NoticeRules,
+    ProxyQueue,
+    ProxyWiring,
+    Queue,
+    QueueWiring,
+)
 from mdacore.runtime import Breaker, InstanceHealth, health_of
 
 ComponentT = TypeVar("ComponentT", bound=Component)
@@ -37,7 +47,7 @@ class Assembly:
     storages: Mapping[str, QueueStorage]
     relays: Mapping[str, Relay]
     policies: Mapping[str, Policy]
-    queues: Mapping[str, Queue]
+    queues: Mapping[str, Queue | ProxyQueue]
     edges: Mapping[str, Edge]
     breakers: Mapping[str, Mapping[str, Breaker]]
 
@@ -95,7 +105,10 @@ class Assembly:
         report.raise_if_any()
         wirer = _Wirer(settings, builder, parts)
         isolation = Isolation()
-        queues = {name: Queue(wirer.queue(queue), isolation) for name, queue in settings.queues.items()}
+        queues = {
+            name: ProxyQueue(wirer.proxy(queue)) if queue.keys.proxy else Queue(wirer.queue(queue), isolation)
+            for name, queue in settings.queues.items()
+        }
         edges = build_edges(settings, builder, edge_contexts(settings, builder, parts, queues))
         report.raise_if_any()
         return cls(
@@ -142,12 +155,13 @@ class _Wirer:
         return QueueWiring(
             name=queue.name,
             hostname=self.settings.hostname,
-            storage=self.parts.storages[queue.keys.storage],
+            storage=self.parts.storages[keys.storage or ""],  # only a proxy has none
             queue_policies=[self._policy(name, "queue_policy") for name in queue.keys.policies],
             relay_policies=[self._policy(name, "relay_policy") for name in queue.keys.relay_policies],
             routes=queue.routes,
             relays={route.relay: self._relay(route.relay) for route in (*queue.routes, *notices.routes)},
-            retry=RetrySchedule.parse(queue.keys.retry),
+            retry=schedule_of(keys),
+            retry_for=rules_of(keys),
             lifetime_s=queue.keys.lifetime_s,
             claims_max=queue.keys.claims_max,
             notice_rules=NoticeRules(
@@ -156,6 +170,22 @@ class _Wirer:
             notice_texts=queue.notice_texts,
             notice_queue=notices.name,
             notice_routes=notices.routes,
+            clock=context.clock,
+            log=context.log,
+        )
+
+    def proxy(self, queue: QueueInstance) -> ProxyWiring:
+        context, keys = self.builder.context(f"queues.{queue.name}"), queue.keys
+        return ProxyWiring(
+            name=queue.name,
+            spool_path=context.resolve(Path("proxy", queue.name)),
+            queue_policies=[self._policy(name, "queue_policy") for name in keys.policies],
+            relay_policies=[self._policy(name, "relay_policy") for name in keys.relay_policies],
+            routes=queue.routes,
+            relays={route.relay: self._relay(route.relay) for route in queue.routes},
+            claims_max=keys.claims_max,
+            place_wait_s=keys.place_wait_s,
+            reply_within_s=keys.reply_within_s,
             clock=context.clock,
             log=context.log,
         )
@@ -176,6 +206,8 @@ class _Wirer:
             instance=name,
             relay=self.parts.relays[name],
             concurrency=instance.keys.concurrency,
+            concurrency_start=instance.keys.concurrency_start,
+            suspension_max_s=instance.keys.suspension_max_s,
             deadline_s=instance.keys.deadline_s,
             breaker=self.builder.breakers.of(instance.label, "attempt", instance.keys),
         )

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 import attrs
-from attrs.validators import ge, gt, optional
+from attrs.validators import ge, gt, le, optional
 
 from mdacore.log import Level, Style
-from mdacore.queue import DEFAULT_RETRY, RetrySchedule
+from mdacore.queue import DEFAULT_JITTER, DEFAULT_RETRY, RetrySchedule
 from mdacore.words import Seconds, split_address
 
 INSTANCE_TABLES = ("edges", "queues", "policies", "storages", "relays")
@@ -25,9 +25,15 @@ def _check_hostname(_: object, __: object, hostname: str) -> None:
         raise ValueError(f"{hostname!r} is not a host name")
 
 
-def _check_domains(_: object, __: object, domains: tuple[str, ...]) -> None:
+def _check_route_domains(_: object, __: object, domains: tuple[str, ...]) -> None:
     if not domains:
         raise ValueError("names no domain; leave it out for all that no route before it took")
+    _check_domains(_, __, domains)
+
+
+def _check_domains(_: object, __: object, domains: tuple[str, ...]) -> None:
+    if not domains:
+        raise ValueError("names no domain")
     for domain in domains:
         if not domain or "@" in domain or not domain.isprintable() or " " in domain:
             raise ValueError(f"{domain!r} is not a domain like example.com")
@@ -55,6 +61,11 @@ def _check_address(_: object, __: object, address: str) -> None:
 
 def _check_retry(_: object, __: object, retry: str) -> None:
     RetrySchedule.parse(retry)
+
+
+def _check_storage(keys: QueueKeys, _: object, storage: str | None) -> None:
+    if storage is None and not keys.proxy:  # nobody loses the durability of their mail by leaving out a line
+        raise ValueError("is missing and has no default; proxy = true is for a queue that stores nothing")
 
 
 @attrs.frozen(kw_only=True)
@@ -126,10 +137,38 @@ class RouteKeys:
 
     domains: tuple[str, ...] | None = attrs.field(
         default=None,
-        validator=optional(_check_domains),
+        validator=optional(_check_route_domains),
         metadata={"help": "The recipients' domains that it is for; left out, all that no route before it took."},
     )
     relay: str = attrs.field(metadata={"help": "The relay that they go to."})
+
+
+@attrs.frozen(kw_only=True)
+class RetryForKeys:
+    """``[[queues.<name>.retry_for]]``: how mail for some domains is tried in another way."""
+
+    domains: tuple[str, ...] = attrs.field(
+        validator=_check_domains, metadata={"help": "The recipients' domains that it is for."}
+    )
+    retry: str | None = attrs.field(
+        default=None,
+        validator=optional(_check_retry),
+        metadata={"help": "The delays after failed attempts; left out, the queue's."},
+    )
+    retry_jitter: float | None = attrs.field(
+        default=None,
+        validator=optional([ge(0), le(1)]),
+        metadata={"help": "By which share of itself each delay is changed at most; left out, the queue's."},
+    )
+    lifetime_s: Seconds | None = attrs.field(
+        default=None,
+        validator=optional(gt(Seconds(0))),
+        metadata={"help": "How long it is tried before it is returned; left out, as long as the queue's."},
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.retry is None and self.retry_jitter is None and self.lifetime_s is None:
+            raise ValueError("says nothing of its domains: give it retry, retry_jitter or lifetime_s")
 
 
 @attrs.frozen(kw_only=True)
@@ -154,7 +193,15 @@ class NoticeTextKeys:
 class QueueKeys:
     """``[queues.<name>]``: what happens to a message between an edge and a relay."""
 
-    storage: str = attrs.field(metadata={"help": "The storage that keeps its messages."})
+    storage: str | None = attrs.field(
+        default=None,
+        validator=_check_storage,
+        metadata={"help": "The storage that keeps its messages; needed, but for a proxy."},
+    )
+    proxy: bool = attrs.field(
+        default=False,
+        metadata={"help": "Store nothing: relay while the client waits, and give it the relay's replies."},
+    )
     policies: tuple[str, ...] = attrs.field(
         default=(), metadata={"help": "The policies that see a message once, before it is stored, in this order."}
     )
@@ -172,6 +219,14 @@ class QueueKeys:
         validator=_check_retry,
         metadata={"help": "The delays after failed attempts; `*3` is three times, and the last one repeats."},
     )
+    retry_jitter: float = attrs.field(
+        default=DEFAULT_JITTER,
+        validator=[ge(0), le(1)],
+        metadata={"help": "By which share of itself each delay is changed at most, so that retries are spread."},
+    )
+    retry_for: tuple[RetryForKeys, ...] = attrs.field(
+        default=(), metadata={"help": "Other delays and lifetimes, by the recipient's domain."}
+    )
     lifetime_s: Seconds = attrs.field(
         default=Seconds(432_000.0),
         validator=gt(Seconds(0)),
@@ -179,6 +234,16 @@ class QueueKeys:
     )
     claims_max: int = attrs.field(
         default=1000, validator=ge(1), metadata={"help": "How many messages may be in hand at once."}
+    )
+    place_wait_s: Seconds = attrs.field(
+        default=Seconds(30.0),
+        validator=ge(Seconds(0)),
+        metadata={"help": "Of a proxy: how long a message waits for its relay to have a place free before it is 451."},
+    )
+    reply_within_s: Seconds = attrs.field(
+        default=Seconds(540.0),
+        validator=gt(Seconds(0)),
+        metadata={"help": "Of a proxy: how long its client waits at most; most clients give up after ten minutes."},
     )
     notices_to: Literal["everyone", "authenticated"] = attrs.field(
         default="everyone",

@@ -11,8 +11,10 @@ from mdacore.assembly.config import HOSTNAME, LogKeys, ServiceKeys
 from mdacore.assembly.defaults import check_choices, place_policies
 from mdacore.assembly.gather import gather
 from mdacore.assembly.notices import check_notice_queues, read_texts
+from mdacore.assembly.proxies import check_kind, unused_keys
 from mdacore.assembly.reading import Reader
 from mdacore.assembly.references import check_addresses, check_paths, check_presence, resolve_edge, resolve_routes
+from mdacore.assembly.retries import check_retries
 from mdacore.assembly.roles import Role
 from mdacore.assembly.settings import Options, QueueInstance, Settings, values_of, with_effective
 from mdacore.assembly.state import find_state_path
@@ -80,13 +82,16 @@ def _read(reader: Reader, options: Options) -> Settings:
 def _queues(reader: Reader, state_path: Path) -> Mapping[str, QueueInstance]:
     queues = reader.queues()
     check_notice_queues(queues, reader.report)
+    for name, keys in queues.items():
+        check_kind(name, keys, reader.report)
+        check_retries(name, keys, reader.report)
     return {
         name: QueueInstance(
             name=name,
             keys=keys,
             routes=resolve_routes(name, keys, reader.report),
             notice_texts=read_texts(name, keys, state_path, reader.report),
-            values=values_of(reader.gathered.tree, ("queues", name), keys),
+            values=values_of(reader.gathered.tree, ("queues", name), keys, without=unused_keys(keys)),
         )
         for name, keys in queues.items()
     }

@@ -22,6 +22,17 @@ def default_tables(discovery: Discovery, report: Report) -> dict[str, Any]:
     return tables
 
 
+def adapt_proxies(tree: Tree) -> None:
+    """A queue that an option has made a proxy: it has a relay by default, and no storage."""
+    for name in tree.names("queues"):
+        queue = tree.data["queues"][name]
+        if tree.value(("queues", name, "proxy")) is True:
+            if ("queues", name, "storage") not in tree.origins:
+                queue.pop("storage", None)
+            for relay in tree.names("relays")[:1]:
+                queue.setdefault("relay", relay)
+
+
 def check_choices(report: Report) -> None:
     """Note where the plugins alone do not say what is meant: nobody may guess where mail is kept and where it goes."""
     questions = (

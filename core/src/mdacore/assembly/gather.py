@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import attrs
 
 from mdacore.assembly.config import INSTANCE_TABLES
-from mdacore.assembly.defaults import default_tables
+from mdacore.assembly.defaults import adapt_proxies, default_tables
 from mdacore.assembly.discovery import Discovery, discover, installed, name_of
 from mdacore.assembly.settings import Options
 from mdacore.assembly.sources import Override, apply, from_environment, from_mapping, from_options, read_file
@@ -54,6 +54,8 @@ def gather(options: Options, report: Report) -> Gathered:
     known = {table: tree.names(table) for table in INSTANCE_TABLES}
     apply([override for override in overrides if override.path[0] != "plugins"], tree, report)
     _drop_misnamed(known, report)
+    if is_default:
+        adapt_proxies(tree)
     return Gathered(tree=tree, discovery=discovery, is_default=is_default)
 
 
@@ -86,8 +88,8 @@ def _drop_misnamed(known: Mapping[str, Collection[str]], report: Report) -> None
     tree = report.tree
     for table, names in known.items():
         for name in [name for name in tree.names(table) if name not in names]:
-            made_by = "storage" if table == "queues" else "kind"
-            if not tree.has((table, name, made_by)):
+            made_by = ("storage", "proxy") if table == "queues" else ("kind",)
+            if not any(tree.has((table, name, key)) for key in made_by):
                 origin = next(text for path, text in tree.origins.items() if path[:2] == (table, name))
                 report.add((table, name), f"there is no [{table}.{name}]{suggest(name, names)}", origin=origin)
                 del tree.data[table][name]

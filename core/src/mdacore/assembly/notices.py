@@ -14,12 +14,14 @@ from mdacore.queue import MAX_TEXT_BYTES, Kind, NoticeText, default_texts
 def check_notice_queues(queues: Mapping[str, QueueKeys], report: Report) -> None:
     """Note a queue for notices that is none, or is in another storage: no step can be atomic over two."""
     for name, keys in queues.items():
-        if keys.notice_queue is None:
+        if keys.proxy or keys.notice_queue is None:
             continue
         path = ("queues", name, "notice_queue")
         check_name(report, path, "queues", keys.notice_queue)
         other = queues.get(keys.notice_queue)
-        if other is not None and other.storage != keys.storage:
+        if other is not None and other.proxy:
+            report.add(path, f"{keys.notice_queue} is a proxy queue, which stores nothing")
+        elif other is not None and other.storage != keys.storage:
             text = f"{keys.notice_queue} is in storage {other.storage}, and {name} in {keys.storage}"
             report.add(path, f"{text}: a notice and what it tells of are stored in one step")
 
@@ -27,7 +29,7 @@ def check_notice_queues(queues: Mapping[str, QueueKeys], report: Report) -> None
 def read_texts(name: str, keys: QueueKeys, state_path: Path, report: Report) -> Mapping[Kind, NoticeText]:
     """The texts of a queue's notices; what is wrong with a file is noted, and the default in its place."""
     texts = dict(default_texts())
-    for kind, path in _files(keys.notice_texts):
+    for kind, path in _files(None if keys.proxy else keys.notice_texts):
         try:
             texts[kind] = NoticeText.parse(_read(state_path / path), texts[kind])
         except (OSError, ValueError) as error:

@@ -59,7 +59,8 @@ def make_plan(options: Options) -> Plan:
     spawning = SpawnRegistry(has_helper=settings.service.spawn_helper)
     builder = Builder(settings.state_path, settings.hostname, report, spawning=spawning)
     parts = build_parts(settings, builder)
-    contexts = edge_contexts(settings, builder, parts, dict.fromkeys(settings.queues, _NoQueue()))
+    handoffs = {name: _NoQueue(is_proxy=queue.keys.proxy) for name, queue in settings.queues.items()}
+    contexts = edge_contexts(settings, builder, parts, handoffs)
     build_edges(settings, builder, contexts)
     check_all(settings, builder, contexts)
     places = {name: _places(policy) for name, policy in parts.policies.items()}
@@ -69,8 +70,11 @@ def make_plan(options: Options) -> Plan:
     return Plan(settings=settings, durability=durability, places=places)
 
 
+@attrs.frozen(kw_only=True)
 class _NoQueue:
     """A Handoff for edges that are built on trial: it never takes a message."""
+
+    is_proxy: bool
 
     @property
     def spool_path(self) -> Path | None:

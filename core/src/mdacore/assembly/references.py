@@ -29,9 +29,15 @@ _NEEDED = {
 def check_presence(report: Report, *, is_default: bool) -> None:
     """Note what no service can do without."""
     for table, lack in _NEEDED.items():
-        if not report.tree.data.get(table) and not (is_default and table == "queues"):
+        is_needed = not (is_default and table == "queues") and not (table == "storages" and _has_proxies_only(report))
+        if is_needed and not report.tree.data.get(table):
             cure = f"name a plugin that offers {table}" if is_default else f"there is no [{table}.<name>]"
             report.add((table,), f"{lack}: {cure}")
+
+
+def _has_proxies_only(report: Report) -> bool:
+    names = report.tree.names("queues")
+    return bool(names) and all(report.tree.value(("queues", name, "proxy")) is True for name in names)
 
 
 def resolve_edge(edge: Instance[EdgeKeys], report: Report) -> Instance[EdgeKeys]:
@@ -53,7 +59,6 @@ def resolve_edge(edge: Instance[EdgeKeys], report: Report) -> Instance[EdgeKeys]
 def resolve_routes(name: str, keys: QueueKeys, report: Report) -> Sequence[Route]:
     """The routes of a queue with the relay for the rest as the last one; what the queue names must exist."""
     path: KeyPath = ("queues", name)
-    check_name(report, (*path, "storage"), "storages", keys.storage)
     for key in ("policies", "relay_policies"):
         for index, policy in enumerate(getattr(keys, key)):
             check_name(report, (*path, key, index), "policies", policy)

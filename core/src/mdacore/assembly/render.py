@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mdacore.assembly.config import QueueKeys
 from mdacore.assembly.plan import Plan
 from mdacore.assembly.roles import PolicyKeys
 from mdacore.assembly.settings import Instance, QueueInstance, Settings, Value
@@ -12,6 +13,10 @@ from mdacore.assembly.toml import to_toml
 from mdacore.queue import Route
 
 DEFAULT = "default"
+PROXY_SENTENCE = (
+    "nothing: a proxy. A client's 250 means that the relay has taken the message for that recipient; "
+    "on anything else the client keeps it, and tries again or tells the sender."
+)
 SECRET = '"***"'  # noqa: S105 - printed in a secret's place
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60))
 MAX_COLUMN_CHARS = 40
@@ -49,7 +54,7 @@ def _unused(settings: Settings) -> Iterator[str]:
     used = {f"queues.{edge.keys.queue}" for edge in settings.edges.values()}
     used |= {f"policies.{name}" for edge in settings.edges.values() for name in edge.keys.validators}
     used |= {f"policies.{name}" for queue in queues for name in (*queue.keys.policies, *queue.keys.relay_policies)}
-    used |= {f"storages.{queue.keys.storage}" for queue in queues}
+    used |= {f"storages.{queue.keys.storage}" for queue in queues if queue.keys.storage is not None}
     used |= {f"queues.{queue.keys.notice_queue}" for queue in queues}
     used |= {f"relays.{route.relay}" for queue in queues for route in queue.routes}
     for label, _ in _tables(settings):
@@ -68,16 +73,36 @@ def _queue_way(queue: QueueInstance, plan: Plan) -> Sequence[str]:
     settings, keys = plan.settings, queue.keys
     facts = [
         *(("applies", text) for text in _numbered([_policy(settings.policies[name]) for name in keys.policies])),
-        ("stores in", f"{_name(settings.storages[keys.storage])}: {plan.durability[keys.storage]}"),
+        _stores(keys.storage, plan),
         *(
             ("per attempt", text)
             for text in _numbered([_policy(settings.policies[name]) for name in keys.relay_policies])
         ),
         *(("relays", text) for text in _routes(queue.routes, settings)),
-        ("retries after", f"{keys.retry}; after {_duration(keys.lifetime_s)} back to the sender"),
-        *([("notices by", f"queue {keys.notice_queue}")] if keys.notice_queue else []),
+        *(_waits(keys) if keys.proxy else _retries(keys)),
     ]
     return [f"  queue {queue.name}", *_columns(facts, indent="    ")]
+
+
+def _stores(storage: str | None, plan: Plan) -> tuple[str, str]:
+    if storage is None:
+        return ("stores", PROXY_SENTENCE)
+    return ("stores in", f"{_name(plan.settings.storages[storage])}: {plan.durability[storage]}")
+
+
+def _retries(keys: QueueKeys) -> Iterator[tuple[str, str]]:
+    yield "retries after", f"{keys.retry}; after {_duration(keys.lifetime_s)} back to the sender"
+    for table in keys.retry_for:
+        lifetime_s = keys.lifetime_s if table.lifetime_s is None else table.lifetime_s
+        rule = f"{table.retry or keys.retry}; after {_duration(lifetime_s)} back to the sender"
+        yield "retries after", f"for {', '.join(sorted(table.domains))}: {rule}"
+    if keys.notice_queue:
+        yield "notices by", f"queue {keys.notice_queue}"
+
+
+def _waits(keys: QueueKeys) -> Iterator[tuple[str, str]]:
+    places, replies = _duration(keys.place_wait_s), _duration(keys.reply_within_s)
+    yield "waits", f"up to {places} for a place at the relay; the client has its replies within {replies}"
 
 
 def _routes(routes: Sequence[Route], settings: Settings) -> Iterator[str]:

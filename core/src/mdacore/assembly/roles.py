@@ -96,6 +96,16 @@ class RelayKeys:
     concurrency: int = attrs.field(
         default=20, validator=ge(1), metadata={"help": "How many attempts may run at once for each destination."}
     )
+    concurrency_start: int = attrs.field(
+        default=5,
+        validator=ge(1),
+        metadata={"help": "How many may run at once for a destination that has not answered yet; each answer adds 1."},
+    )
+    suspension_max_s: Seconds = attrs.field(
+        default=Seconds(900.0),
+        validator=ge(Seconds(0)),
+        metadata={"help": "How long at most a destination that is down is left alone at once; 0 = it never is."},
+    )
     deadline_s: Seconds = attrs.field(
         default=Seconds(600.0),
         validator=gt(Seconds(0)),

@@ -6,7 +6,7 @@ Invariant: two configurations that mean the same are equal, whatever their value
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -140,13 +140,15 @@ def with_effective(values: Sequence[Value], **effective: object) -> Sequence[Val
     return [attrs.evolve(value, value=effective.get(value.key, value.value)) for value in values]
 
 
-def values_of(tree: Tree, table: KeyPath, *objects: Any) -> tuple[Value, ...]:
-    """Every key of the objects that were read from one table, tables within it included."""
-    return tuple(value for one in objects for value in _values(tree, table, (), one))
+def values_of(tree: Tree, table: KeyPath, *objects: Any, without: Collection[str] = ()) -> tuple[Value, ...]:
+    """Every key of the objects that were read from one table, tables within it included, but for those left out."""
+    return tuple(value for one in objects for value in _values(tree, table, (), one, without=without))
 
 
-def _values(tree: Tree, table: KeyPath, within: KeyPath, one: Any) -> Iterator[Value]:
+def _values(tree: Tree, table: KeyPath, within: KeyPath, one: Any, *, without: Collection[str] = ()) -> Iterator[Value]:
     for key in keys_of(type(one)):
+        if key.name in without:
+            continue
         path, value = (*within, key.name), getattr(one, key.field.name)
         if attrs.has(type(value)):
             yield from _values(tree, table, path, value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -82,17 +82,21 @@ class Tree:
 
     def has(self, path: KeyPath) -> bool:
         """Somebody, or the defaults of a service without a file, set this value."""
+        return self.value(path, absent := object()) is not absent
+
+    def value(self, path: KeyPath, default: object = None) -> Any:
+        """What was set, as it was given, or `default`."""
         value: Any = self.data
         for step in path:
             is_inside = (
                 step in value if isinstance(value, dict) else isinstance(value, list) and step in range(len(value))
             )
             if not is_inside:
-                return False
+                return default
             value = value[step]
-        return True
+        return value
 
-    def names(self, table: str) -> Collection[str]:
+    def names(self, table: str) -> Sequence[str]:
         """The instances in one of the tables of tables: ``names("relays")``."""
         instances = self.data.get(table)
         return tuple(instances) if isinstance(instances, dict) else ()

@@ -5,7 +5,7 @@ from mdacore.contracts.edge import Edge, EdgeContext, Handoff
 from mdacore.contracts.fitting import fits
 from mdacore.contracts.policy import Policy, PolicyParts, QueuePolicy, RelayPolicy
 from mdacore.contracts.provider import API_VERSION, Provider
-from mdacore.contracts.relay import Attempt, Relay, RemoteReply
+from mdacore.contracts.relay import Attempt, DestinationDown, Relay, RemoteReply
 from mdacore.contracts.session import (
     AuthCheck,
     Chain,
@@ -26,6 +26,7 @@ from mdacore.contracts.session import (
     SessionCheck,
     Validators,
 )
+from mdacore.contracts.spare import InitializableStorage, RecoverableStorage, Recovery
 from mdacore.contracts.spawning import (
     Account,
     Command,
@@ -71,6 +72,7 @@ __all__ = [
     "Context",
     "Credentials",
     "DataCheck",
+    "DestinationDown",
     "Edge",
     "EdgeContext",
     "EventLog",
@@ -80,6 +82,7 @@ __all__ = [
     "Health",
     "HeloCheck",
     "Identity",
+    "InitializableStorage",
     "MailCheck",
     "MailCommand",
     "MessageCheck",
@@ -98,6 +101,8 @@ __all__ = [
     "QueuedMessage",
     "RcptCheck",
     "RcptCommand",
+    "RecoverableStorage",
+    "Recovery",
     "Relay",
     "RelayPolicy",
     "RemoteReply",

@@ -22,11 +22,20 @@ class Handoff(Protocol):
 
     @property
     def spool_path(self) -> Path | None:
-        """Where bodies past 256 KB are written: a folder on the storage's file system, which exists while the queue
-        runs; None means that bodies are held in memory.
+        """Where bodies past 256 KB are written: a folder on the storage's file system, or a proxy's own, which exists
+        while the queue runs; None means that bodies are held in memory.
 
         The edge names its files uniquely, and removes each once `accept` has returned or raised: the storage has made
-        its own link by then.
+        its own link by then, or the message has been relayed.
+        """
+
+    @property
+    def is_proxy(self) -> bool:
+        """Nothing is stored: `accept` relays the message, and its replies may differ from recipient to recipient.
+
+        An edge whose protocol has one reply for a whole message (SMTP) then takes one recipient a transaction, and
+        answers the rest 452 4.5.3 (RFC 5321 §4.5.3.1.10). Nor does it offer DSN (RFC 3461): nobody here could send a
+        notice, so that the client's system has to. It does not change while the edge lives.
         """
 
     def refusal(self, size_bytes: int) -> Reply | None:
@@ -42,9 +51,13 @@ class Handoff(Protocol):
         sentence says. 4yz or 5yz: it is not stored, but for one case: `451` after a commit whose outcome is unknown,
         which is logged as ``queue.accept_unknown``.
 
-        Blocks while policies and storage work: at most 240 s for the policies, plus one commit. Raises nothing but
-        what interrupts the calling greenlet (GreenletExit, the caller's own Timeout); a commit that has begun goes on
-        all the same, and the edge then closes the connection without a reply.
+        A proxy (`is_proxy`) gives each recipient its own. 2yz: what policies made of that recipient's mail was
+        delivered, or discarded by a policy. 4yz or 5yz: it was not, or not all of it.
+
+        Blocks while policies and storage work: at most 240 s for the policies, plus one commit; a proxy blocks while
+        policies and relays work, 540 s at most if not configured otherwise. Raises nothing but what interrupts the
+        calling greenlet (GreenletExit, the caller's own Timeout); a commit or an attempt that has begun goes on all the
+        same, and the edge then closes the connection without a reply.
         """
 
 

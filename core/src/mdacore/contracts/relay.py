@@ -11,7 +11,7 @@ from typing import Protocol
 import attrs
 
 from mdacore.contracts.component import Component
-from mdacore.words import Envelope, QueueId, Reply
+from mdacore.words import Envelope, MdaError, QueueId, Reply
 
 
 @attrs.frozen(kw_only=True)
@@ -47,6 +47,26 @@ class RemoteReply(Reply):
     takes_dsn: bool = False
 
 
+class DestinationDown(MdaError):
+    """Raised by a relay: nobody's mail was taken, and no other message of this lane would have fared better now: the
+    connection was refused or timed out, or the next hop turns everybody away.
+
+    It is no fault of the relay's. All recipients are deferred with `reply`; a few of these in a row suspend the lane.
+
+    Attributes:
+        reply: 4yz, for the sender and the operator: of these recipients, and of those that the suspension keeps waiting
+            until their lifetime is over. A RemoteReply if the next hop said it.
+
+    Raises:
+        ValueError: for a reply that is not 4yz.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        if not reply.is_transient:
+            raise ValueError(f"a destination that is down needs a 4yz reply, not {reply}")
+        super().__init__(reply=reply)
+
+
 class Relay(Component, Protocol):
     """A component that delivers."""
 
@@ -60,6 +80,10 @@ class Relay(Component, Protocol):
         that knows that some were delivered must return, not raise. That holds for the deadline's Timeout and for
         GreenletExit, too: as long as nobody has been delivered to they pass; afterwards they end the attempt, and the
         others are left without a reply.
+
+        Raises:
+            DestinationDown: nobody was delivered to, and the reason is the destination's, not this message's. A relay
+                that cannot tell the two apart returns 4yz replies.
         """
 
     def destination(self, envelope: Envelope) -> str:

@@ -1,12 +1,14 @@
 """The queue: decides when what is attempted; owns retries and bounces."""
 
 from mdacore.queue.notices import MAX_TEXT_BYTES, Kind, NoticeRules, NoticeText, default_texts
+from mdacore.queue.proxy import ProxyQueue
 from mdacore.queue.queue import Queue
-from mdacore.queue.retry import DEFAULT_RETRY, RetrySchedule
+from mdacore.queue.retry import DEFAULT_JITTER, DEFAULT_RETRY, RetryRule, RetrySchedule
 from mdacore.queue.suspects import Isolation
-from mdacore.queue.wiring import BoundPolicy, BoundRelay, OnError, QueueWiring, Route
+from mdacore.queue.wiring import BoundPolicy, BoundRelay, OnError, ProxyWiring, QueueWiring, Route
 
 __all__ = [
+    "DEFAULT_JITTER",
     "DEFAULT_RETRY",
     "MAX_TEXT_BYTES",
     "BoundPolicy",
@@ -16,8 +18,11 @@ __all__ = [
     "NoticeRules",
     "NoticeText",
     "OnError",
+    "ProxyQueue",
+    "ProxyWiring",
     "Queue",
     "QueueWiring",
+    "RetryRule",
     "RetrySchedule",
     "Route",
     "default_texts",

@@ -8,13 +8,22 @@ lifetime, closes a recipient.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from typing import Final
 
 from greenlet import GreenletExit
 
 from mdacore import events, log
-from mdacore.contracts import Attempt, Claim, Closing, NewMessage, Outcome, QueuedMessage, Settlement
+from mdacore.contracts import (
+    Attempt,
+    Claim,
+    Closing,
+    DestinationDown,
+    NewMessage,
+    Outcome,
+    QueuedMessage,
+    Settlement,
+)
 from mdacore.queue import storages
 from mdacore.queue.conclusion import conclude
 from mdacore.queue.lanes import Job
@@ -23,6 +32,7 @@ from mdacore.queue.notifying import Notifier
 from mdacore.queue.policies import FencedPolicy, call_relay_policy
 from mdacore.queue.relays import call_relay
 from mdacore.queue.routing import RouteTable, relay_of
+from mdacore.queue.suspension import CERTAIN_S, Suspension
 from mdacore.queue.wiring import QueueWiring
 from mdacore.runtime import Fence
 from mdacore.words import (
@@ -53,6 +63,7 @@ class Attempts:
     def __init__(self, wiring: QueueWiring, routes: RouteTable, fences: Mapping[str, Fence], storage: Fence) -> None:
         self._wiring = wiring
         self._notifier = Notifier(wiring, routes)
+        self._retry_rules = wiring.retry_rules
         self._relay_fences = fences
         self._storage_fence = storage
         self._log = wiring.log
@@ -67,7 +78,7 @@ class Attempts:
         claim = job.claim
         log.bind(queue_id=claim.queue_id)
         try:
-            message = job.message or self._storage_fence.call(storages.read, self._wiring.storage, claim)
+            message = self._read(job)
         except ClaimLost:
             self._note_lost()
             return None
@@ -80,7 +91,7 @@ class Attempts:
         if message.envelope.client.session_id:
             log.bind(session_id=message.envelope.client.session_id)
         try:
-            replies = self._replies(claim, message)
+            replies = self._replies(job, message)
         except Hold as verdict:
             self._log.info(events.QUEUE_HELD, reason=verdict.reason)
             return Settlement(held=verdict.reason)
@@ -91,18 +102,52 @@ class Attempts:
                 self._note_lost()
                 return None
             replies = _for_all(message.envelope, STOPPED)
-        return GIVE_BACK if replies is None else self._concluded(claim, message, replies)
+        if replies is None:
+            return GIVE_BACK
+        is_retried = claim.attempt > 1 and not self.is_stopping  # a clock that jumps makes no message old by itself
+        settlement, late = self._concluded(claim, message, replies, is_retried=is_retried)
+        self._log_result(claim, message.envelope, settlement, late)
+        return settlement
 
     def retry(self, claim: Claim) -> Settlement:
         """Nothing is known about any recipient: another attempt, later."""
-        return Settlement(due_at=self._wiring.clock.now() + self._retry_delay_s(claim))
+        delay_s = self._wiring.retry.delay_s(claim.attempt, _chance())
+        return Settlement(due_at=self._wiring.clock.now() + delay_s)
+
+    def passed_over(self, job: Job, suspension: Suspension) -> Settlement | None:
+        """What becomes of a message that was claimed while its destination is down, without an attempt.
+
+        It bounces if an operator has said so or its lifetime is over, with what was last heard of the destination; its
+        sender is warned if it is late; otherwise it is given back, or in a roll call put behind the others, which costs
+        it an attempt. None as in `settlement`; blocks as the storage does. Raises MdaError where it cannot be read.
+        """
+        claim = job.claim
+        log.bind(queue_id=claim.queue_id)
+        try:
+            message = self._read(job)
+        except ClaimLost:
+            self._note_lost()
+            return None
+        envelope = message.envelope
+        replies = _for_all(envelope, BOUNCED_BY_OPERATOR if message.must_bounce else suspension.reply)
+        is_old = claim.attempt > 1 or suspension.lasts_s >= min(CERTAIN_S, self._wiring.lifetime_s)
+        settlement, late = self._concluded(
+            claim, message, replies, is_retried=is_old, delay_s=max(1.0, suspension.left_s)
+        )
+        if not settlement.closed and not settlement.reports_delay and not suspension.is_called:
+            return GIVE_BACK
+        self._log_result(claim, envelope, settlement, late)
+        return settlement
+
+    def _read(self, job: Job) -> QueuedMessage:
+        return job.message or self._storage_fence.call(storages.read, self._wiring.storage, job.claim)
 
     def _note_lost(self) -> None:
         self._log.warning(events.QUEUE_CLAIM_LOST)
 
-    def _replies(self, claim: Claim, message: QueuedMessage) -> Mapping[int, Reply] | None:
+    def _replies(self, job: Job, message: QueuedMessage) -> Mapping[int, Reply] | None:
         """One for each recipient; None = the relay is switched off, and nothing was attempted."""
-        envelope = message.envelope
+        claim, envelope = job.claim, message.envelope
         if message.must_bounce:
             return _for_all(envelope, BOUNCED_BY_OPERATOR)
         relay = self._wiring.relays.get(relay_of(claim.lane))
@@ -114,32 +159,43 @@ class Attempts:
             for policy in self._relay_policies:
                 envelope = call_relay_policy(policy, envelope, attempt)
             answered = call_relay(self._relay_fences[relay.instance], relay.relay, envelope, attempt)
+        except DestinationDown as down:
+            job.down = down.reply
+            return _for_all(envelope, down.reply)
         except (Rejection, Deferral) as verdict:  # a policy's: the relay's fence lets none through
             return _for_all(envelope, verdict.reply)
         except MdaError as error:  # a fault never bounces: whatever the reply is, it is not a relay's word
             return _for_all(envelope, error.reply if error.reply.is_transient else LOCAL_ERROR)
         if answered is None:
             return None
+        job.is_answered = True
         replies, unanswered = answered
         if unanswered:
             rcpts = [recipient.address for recipient in unanswered]
             self._log.error(events.PLUGIN_FAILED, component=f"relays.{relay.instance}", error="no reply", rcpts=rcpts)
         return replies
 
-    def _concluded(self, claim: Claim, message: QueuedMessage, replies: Mapping[int, Reply]) -> Settlement:
-        now = self._wiring.clock.now()
-        age_s = now - message.accepted_at
-        is_retried = claim.attempt > 1 and not self.is_stopping  # a clock that jumps makes no message old by itself
-        rules = self._wiring.notice_rules
-        result = conclude(
-            message.envelope,
-            replies,
-            is_expired=is_retried and age_s >= self._wiring.lifetime_s,
-            is_late=is_retried and not message.is_delay_reported and rules.is_late(age_s),
-            rules=rules,
-        )
-        delay_s = self._retry_delay_s(claim)
+    def _concluded(
+        self,
+        claim: Claim,
+        message: QueuedMessage,
+        replies: Mapping[int, Reply],
+        *,
+        is_retried: bool,
+        delay_s: float | None = None,
+    ) -> tuple[Settlement, Collection[int]]:
+        """The settlement, and the numbers of those whose sender it warns. Only what `is_retried` grows old."""
+        now, envelope = self._wiring.clock.now(), message.envelope
+        expired: Container[int] = ()
+        is_late = False
+        if is_retried:
+            age_s, rules = now - message.accepted_at, self._wiring.notice_rules
+            expired = self._retry_rules.expired(envelope.recipients, age_s)
+            is_late = not message.is_delay_reported and rules.is_late(age_s)
+        result = conclude(envelope, replies, expired=expired, is_late=is_late, rules=self._wiring.notice_rules)
         late = result.late if result.reports else ()
+        if delay_s is None:
+            delay_s = self._retry_delay_s(claim, envelope, result.deferred) if result.deferred else 0.0
         settlement = Settlement(
             closed=result.closed,
             deferred=result.deferred,
@@ -148,11 +204,11 @@ class Attempts:
             notice_queue=self._wiring.notice_queue,
             reports_delay=bool(late),
         )
-        self._log_result(claim, message.envelope, settlement, late, delay_s)
-        return settlement
+        return settlement, late
 
-    def _retry_delay_s(self, claim: Claim) -> float:
-        return self._wiring.retry.delay_s(claim.attempt, random.random())  # noqa: S311 - jitter, not a secret
+    def _retry_delay_s(self, claim: Claim, envelope: Envelope, deferred: Container[int]) -> float:
+        left = (rcpt for rcpt in envelope.recipients if rcpt.number in deferred)
+        return self._retry_rules.delay_s(left, claim.attempt, _chance())
 
     def _notices(
         self, claim: Claim, message: QueuedMessage, reports: Sequence[Report], now: float
@@ -165,9 +221,7 @@ class Attempts:
         closing = Closing(outcome=Outcome.DISCARDED, reply=Reply(code=250, text=verdict.reason))
         return Settlement(closed={rcpt.number: closing for rcpt in envelope.recipients})
 
-    def _log_result(
-        self, claim: Claim, envelope: Envelope, settlement: Settlement, late: Collection[int], delay_s: float
-    ) -> None:
+    def _log_result(self, claim: Claim, envelope: Envelope, settlement: Settlement, late: Collection[int]) -> None:
         """One line for all recipients that met the same end with the same words."""
         rcpts: dict[tuple[str, str, str], list[str]] = {}
         closed, deferred = settlement.closed, settlement.deferred
@@ -183,9 +237,13 @@ class Attempts:
         for (event, reply, notice), addresses in rcpts.items():
             more: dict[str, object] = {"notice": notice} if notice else {}
             if event is events.QUEUE_DEFERRED:
-                more["delay_s"] = round(delay_s)
+                more["delay_s"] = round(settlement.due_at - self._wiring.clock.now())
             self._log.info(event, rcpts=addresses, reply=reply, **more, lane=claim.lane, attempt=claim.attempt)
 
 
 def _for_all(envelope: Envelope, reply: Reply) -> dict[int, Reply]:
     return dict.fromkeys((recipient.number for recipient in envelope.recipients), reply)
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311 - jitter, not a secret

@@ -5,7 +5,7 @@ Invariant: each recipient that was open is afterwards either closed or deferred,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import attrs
 
@@ -41,13 +41,13 @@ def conclude(
     envelope: Envelope,
     replies: Mapping[int, Reply],
     *,
-    is_expired: bool,
+    expired: Container[int] = (),
     is_late: bool = False,
     rules: NoticeRules = DEFAULT_RULES,
 ) -> Conclusion:
-    """2yz closes as delivered, 5yz as bounced; 4yz defers, or bounces once the message's lifetime is over.
+    """2yz closes as delivered, 5yz as bounced; 4yz defers, or bounces whom the message's lifetime is over for.
 
-    `is_late`: the sender of what is deferred is to be told, as far as that is due.
+    `expired`: those, by number. `is_late`: the sender of what is deferred is to be told, as far as that is due.
     """
     closed: dict[int, Closing] = {}
     deferred: dict[int, Reply] = {}
@@ -58,12 +58,12 @@ def conclude(
             kind = _kind_of_success(reply) if "SUCCESS" in recipient.notify else None
             notice = _noted(_report(kind, recipient, reply), envelope, rules, into=reports) if kind else ""
             closed[number] = Closing(outcome=Outcome.DELIVERED, reply=reply, notice=notice)
-        elif reply.code < 500 and not is_expired:
+        elif reply.code < 500 and number not in expired:
             deferred[number] = reply
             if is_late:
                 _noted(_report(Kind.DELAYED, recipient, reply), envelope, rules, into=reports)
         else:
-            last = reply if reply.is_permanent else expired(reply)
+            last = reply if reply.is_permanent else expiry(reply)
             report = _report(_kind_of_failure(envelope, reply), recipient, reply, status=last.enhanced)
             notice = _noted(report, envelope, rules, into=reports)
             closed[number] = Closing(outcome=Outcome.BOUNCED, reply=last, notice=notice)
@@ -110,6 +110,6 @@ def complete(envelope: Envelope, replies: object) -> tuple[dict[int, Reply], lis
     return usable, unanswered
 
 
-def expired(last: Reply) -> Reply:
+def expiry(last: Reply) -> Reply:
     """The final reply of a recipient whose message was deferred until its lifetime was over (RFC 3463 §3.5, X.4.7)."""
     return Reply(code=554, enhanced="5.4.7", text=printable(f"Delivery time expired; the last reply was: {last}"))

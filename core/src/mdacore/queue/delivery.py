@@ -6,6 +6,7 @@ storage then gives it out again.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 
 import gevent
@@ -17,9 +18,10 @@ from mdacore.contracts import Claim, Settlement
 from mdacore.queue.attempts import GIVE_BACK, Attempts
 from mdacore.queue.lanes import Job, Lane, Lanes
 from mdacore.queue.routing import RouteTable
+from mdacore.queue.suspension import Suspension
 from mdacore.queue.wiring import QueueWiring
 from mdacore.runtime import Fence, Workers
-from mdacore.words import ClaimLost, Discard, Hold, MdaError, printable
+from mdacore.words import ClaimLost, Discard, Hold, MdaError, Reply, printable
 
 STOP_WAIT_S = 1.0
 """How long `stop` waits, twice, for results to be recorded."""
@@ -44,7 +46,7 @@ class Delivery:
         self._attempts = Attempts(wiring, routes, fences, storage)
         self._attempting = Workers()
         self._returning = Workers()
-        self.lanes = Lanes(wiring.relays, claims_max=wiring.claims_max)
+        self.lanes = Lanes(wiring.relays, claims_max=wiring.claims_max, clock=wiring.clock)
         self.room_changed = Event()
 
     def withdraw(self, lane_name: str) -> None:
@@ -61,6 +63,12 @@ class Delivery:
             self._empty(lane)
         else:
             self._fill(lane)
+
+    def attempt_now(self, job: Job) -> None:
+        """Attempt a claimed message whatever its lane says: nothing else is in hand. Never blocks."""
+        lane = self.lanes.add(job)
+        lane.ready.pop()
+        self._begin(lane, job)
 
     def lose(self, claim: Claim) -> None:
         """This claim is somebody else's by now: its attempt is cut short, and nothing is recorded. Never blocks."""
@@ -104,16 +112,20 @@ class Delivery:
         return self._returning.join(max(0.0, ends_at - self._clock.monotonic())) and are_over
 
     def _empty(self, lane: Lane) -> None:
-        while lane.ready:
-            self._returning.run(self._give_back, lane.ready.popleft().claim)
+        suspension = None if self.lanes.is_closed else lane.suspension
+        while lane.waiting:
+            self._returning.run(self._pass_over, lane.take(), suspension)
         self.lanes.forget_if_idle(lane)
 
     def _fill(self, lane: Lane) -> None:
-        while lane.ready and lane.running < lane.places and not self.lanes.is_closed:
-            lane.running += 1
-            self._attempting.run(self._process, lane, lane.ready.popleft())
-        if lane.ready and not lane.places:
+        while lane.waiting and lane.running < lane.places and not self.lanes.is_closed:
+            self._begin(lane, lane.take())
+        if lane.waiting and not lane.places:
             self._empty(lane)
+
+    def _begin(self, lane: Lane, job: Job) -> None:
+        lane.running += 1
+        self._attempting.run(self._process, lane, job)
 
     def _process(self, lane: Lane, job: Job) -> None:
         try:
@@ -121,9 +133,13 @@ class Delivery:
                 settlement = GIVE_BACK if self.lanes.is_closed else self._settlement_or_retry(job)
             finally:
                 lane.running -= 1
+                if job.down is not None:
+                    self._suspend(lane, job.down)
+                elif job.is_answered and (lane.window < lane.concurrency or lane.suspension is not None):
+                    self._resume(lane)
                 self._fill(lane)
             if settlement is GIVE_BACK:
-                self._release(job.claim)
+                self.release(job.claim)
             elif settlement is not None:
                 self.settle(job.claim, settlement)
         finally:
@@ -169,19 +185,41 @@ class Delivery:
             (recipient,) = notice.envelope.recipients
             self._log.info(events.QUEUE_NOTICE_STORED, notice_id=printable(str(queue_id), 64), rcpt=recipient.address)
 
-    def _give_back(self, claim: Claim) -> None:
+    def _suspend(self, lane: Lane, reply: Reply) -> None:
+        suspension = self.lanes.failed(lane, reply, random.random())  # noqa: S311 - jitter, not a secret
+        if suspension is not None:
+            pause_s = round(suspension.left_s)
+            self._log.warning(events.QUEUE_LANE_SUSPENDED, lane=lane.name, reply=str(reply), pause_s=pause_s)
+
+    def _resume(self, lane: Lane) -> None:
+        suspension = self.lanes.answered(lane)
+        if suspension is not None:
+            self._log.info(events.QUEUE_LANE_RESUMED, lane=lane.name, suspended_s=round(suspension.lasts_s))
+
+    def _pass_over(self, job: Job, suspension: Suspension | None) -> None:
+        """What was claimed and is not attempted is given back, unless the suspension of its lane settles it."""
+        claim = job.claim
         try:
-            self._release(claim)
+            settlement = GIVE_BACK if suspension is None else self._passed_over(job, suspension)
+            if settlement is GIVE_BACK:
+                self.release(claim)
+            elif settlement is not None:
+                self.settle(claim, settlement)
         finally:
             self.lanes.end(claim)
             self.room_changed.set()
 
-    def _release(self, claim: Claim) -> None:
+    def _passed_over(self, job: Job, suspension: Suspension) -> Settlement | None:
+        try:
+            return self._own_fence.call(self._attempts.passed_over, job, suspension)
+        except (MdaError, Discard, Hold, gevent.Timeout, GreenletExit):  # its probe will show what is wrong with it
+            return GIVE_BACK
+
+    def release(self, claim: Claim) -> None:
+        """Give a claim back; if that fails, as a deferral, so that somebody has it before the next start."""
         try:
             self._storage_fence.call(self._storage.release, claim)
         except MdaError as error:
             self._log.warning(events.QUEUE_CLAIM_LOST, queue_id=claim.queue_id, error=str(error))
-            if (
-                not isinstance(error, ClaimLost) and not self.lanes.is_closed
-            ):  # else nobody would have it before a start
+            if not isinstance(error, ClaimLost) and not self.lanes.is_closed:
                 self.settle(claim, self._attempts.retry(claim))

@@ -12,13 +12,29 @@ from typing import Protocol
 import attrs
 
 from mdacore import events
-from mdacore.contracts import NewMessage, QueuePolicy
+from mdacore.contracts import EventLog, NewMessage, QueuePolicy
+from mdacore.queue.lineage import Lineage, RecipientKey, inherited, key_of, of_client
 from mdacore.queue.policies import MAX_PARTS, FencedPolicy, call_policy
 from mdacore.queue.routing import RouteTable
-from mdacore.queue.wiring import QueueWiring
+from mdacore.queue.wiring import BoundPolicy
 from mdacore.runtime import Deadline
-from mdacore.words import ComponentFailure, Discard, Envelope, Hold, Recipient, mailbox_key
+from mdacore.words import ComponentFailure, Discard, Envelope, Hold, Recipient
 from mdacore.words import number as numbered
+
+LEFT_OUT = "left out by the policy"
+
+
+class IntakeWiring(Protocol):
+    """What is needed of a queue's wiring."""
+
+    @property
+    def queue_policies(self) -> Sequence[BoundPolicy[QueuePolicy]]: ...
+
+    @property
+    def policies_deadline_s(self) -> float: ...
+
+    @property
+    def log(self) -> EventLog: ...
 
 
 class Promise(Protocol):
@@ -29,17 +45,24 @@ class Promise(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Part:
-    """One part of a message on its way to the storage; `held` is why it will be stored as held."""
+    """One part of a message on its way to the storage.
+
+    Attributes:
+        held: why it will be stored as held.
+        lineage: from whom its recipients stem; None where nobody asks.
+    """
 
     envelope: Envelope
     held: str = ""
+    lineage: Lineage | None = None
 
 
 class Intake:
-    """Runs the queue policies of one queue, and says what is to be stored."""
+    """Runs the queue policies of one queue, and says what is to be stored. `is_tracing`: each part has a lineage."""
 
-    def __init__(self, wiring: QueueWiring, routes: RouteTable) -> None:
+    def __init__(self, wiring: IntakeWiring, routes: RouteTable, *, is_tracing: bool = False) -> None:
         self._routes = routes
+        self._is_tracing = is_tracing
         self._policies: Sequence[FencedPolicy[QueuePolicy]] = [
             FencedPolicy.around(policy, wiring.log) for policy in wiring.queue_policies
         ]
@@ -53,7 +76,8 @@ class Intake:
             Rejection, Deferral: a policy's verdict on the whole message.
             ComponentFailure: a policy failed, and its `on_error` is not ``"accept"``.
         """
-        parts = [Part(envelope=without_duplicates(envelope))]
+        lineage = of_client(envelope.recipients) if self._is_tracing else None
+        parts = [Part(envelope=without_duplicates(envelope), lineage=lineage)]
         if not self._policies:
             return parts
         with Deadline(self._deadline_s) as deadline:
@@ -91,7 +115,21 @@ class Intake:
             return (attrs.evolve(part, held=f"{policy.instance}: {verdict.reason}"),)
         if results is None:
             return (part,)
+        if part.lineage is not None:
+            return self._traced(policy, part, part.lineage, results)
         return [Part(envelope=without_duplicates(result), held=part.held) for result in results]
+
+    def _traced(
+        self, policy: FencedPolicy[QueuePolicy], part: Part, lineage: Lineage, results: Sequence[Envelope]
+    ) -> Sequence[Part]:
+        lineages, left_out = inherited(part.envelope, lineage, results)
+        if left_out:
+            gone = [rcpt.address for rcpt in part.envelope.recipients if lineage[key_of(rcpt)] & left_out]
+            self._log.info(events.QUEUE_DISCARDED, policy=policy.instance, reason=LEFT_OUT, rcpts=gone)
+        return [
+            Part(envelope=without_duplicates(result), held=part.held, lineage=inherited_)
+            for result, inherited_ in zip(results, lineages, strict=True)
+        ]
 
 
 def without_duplicates(envelope: Envelope) -> Envelope:
@@ -99,8 +137,8 @@ def without_duplicates(envelope: Envelope) -> Envelope:
     recipients = envelope.recipients
     if len(recipients) == 1 and recipients[0].number == 0:
         return envelope
-    unique: dict[object, Recipient] = {}
+    unique: dict[RecipientKey, Recipient] = {}
     for recipient in recipients:
-        unique.setdefault((mailbox_key(recipient.address), recipient.notify, recipient.orcpt), recipient)
+        unique.setdefault(key_of(recipient), recipient)
     kept = tuple(numbered(unique.values()))
     return envelope if kept == recipients else attrs.evolve(envelope, recipients=kept)

@@ -20,7 +20,7 @@ class Notifier:
         self._routes = routes
         self._texts = wiring.notice_texts
         self._hostname = wiring.hostname
-        self._lifetime_s = wiring.lifetime_s
+        self._retry_rules = wiring.retry_rules
         self._postmaster = wiring.notice_rules.postmaster
 
     def messages(
@@ -35,6 +35,7 @@ class Notifier:
     def _message(
         self, claim: Claim, message: QueuedMessage, kind: Kind, reports: Sequence[Report], now: float
     ) -> NewMessage:
+        lifetime_s = self._retry_rules.lifetime_s(report.recipient for report in reports)
         notice = Notice(
             kind=kind,
             claim=claim,
@@ -44,6 +45,6 @@ class Notifier:
             text=self._texts[kind],
             hostname=self._hostname,
             now=now,
-            retry_until=message.accepted_at + self._lifetime_s,
+            retry_until=message.accepted_at + lifetime_s,
         ).envelope()
         return NewMessage(envelope=notice, lane=self._routes.lane(notice), due_at=now)

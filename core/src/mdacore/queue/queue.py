@@ -14,10 +14,11 @@ from greenlet import GreenletExit
 
 from mdacore import events
 from mdacore.contracts import Claim, Health, NewMessage, QueuedMessage
-from mdacore.queue import storages
+from mdacore.queue import storages, suspension
 from mdacore.queue.delivery import Delivery
 from mdacore.queue.intake import Intake, Part, without_duplicates
 from mdacore.queue.lanes import Job
+from mdacore.queue.relays import relay_fences
 from mdacore.queue.renewal import Renewal
 from mdacore.queue.routing import RouteTable
 from mdacore.queue.suspects import Isolation, Suspects
@@ -53,16 +54,7 @@ class Queue:
         self._storage = wiring.storage
         self._log = wiring.log
         self._storage_fence = Fence(instance=f"storage of queues.{wiring.name}", log=wiring.log, passes_verdicts=False)
-        fences = {
-            name: Fence(
-                instance=f"relays.{name}",
-                log=wiring.log,
-                deadline_s=relay.deadline_s,
-                passes_verdicts=False,
-                breaker=relay.breaker,
-            )
-            for name, relay in wiring.relays.items()
-        }
+        fences = relay_fences(wiring.relays, wiring.log)
         # `destination` does no I/O: it needs no timer, and it is asked also while attempts are switched off
         timeless = {name: attrs.evolve(fence, deadline_s=None, breaker=None) for name, fence in fences.items()}
         routes = RouteTable(wiring.routes, wiring.relays, timeless)
@@ -81,6 +73,10 @@ class Queue:
     @property
     def spool_path(self) -> Path | None:
         return self._storage.spool_path
+
+    @property
+    def is_proxy(self) -> bool:
+        return False
 
     def refusal(self, size_bytes: int) -> Reply | None:
         if not self._is_accepting:
@@ -126,7 +122,15 @@ class Queue:
 
     def health(self) -> Health:
         lanes = self._lanes
-        return Health(facts={"unsettled": len(lanes.in_hand), "lanes": len(lanes), "full_lanes": sorted(lanes.full)})
+        return Health(
+            reason=suspension.sentence(lanes.suspended, self._wiring.clock),
+            facts={
+                "unsettled": len(lanes.in_hand),
+                "lanes": len(lanes),
+                "full_lanes": sorted(lanes.full),
+                "suspended_lanes": suspension.facts(lanes.suspended, self._wiring.clock),
+            },
+        )
 
     def _accepted(self, envelope: Envelope) -> Reply:
         try:
@@ -175,7 +179,7 @@ class Queue:
             # a spooled body's file is still the edge's and goes away with the reply: the storage's link is read instead
             is_ours = not isinstance(envelope.content.body, FileBody)
             queued = QueuedMessage(envelope=envelope, accepted_at=envelope.received_at) if is_ours else None
-            self._delivery.add(Job(claim=given, message=queued))
+            self._delivery.add(Job(claim=given, message=queued, is_new=True))
 
     def _refused(self, envelope: Envelope, refusal: MdaError) -> Reply:
         is_usable = isinstance(refusal, Rejection) or refusal.reply.is_transient
@@ -204,10 +208,11 @@ class Queue:
                 self._log.error(events.QUEUE_CLAIM_FAILED, error=str(error), retry_s=CLAIM_RETRY_S)
                 self._wiring.clock.sleep(CLAIM_RETRY_S)
                 continue
+            lanes.end_roll_calls({claim.lane for claim in claims}, full_lanes)
             for claim in claims:
                 delivery.add(Job(claim=claim))
             if not claims and full_lanes:
-                delivery.room_changed.wait(FULL_LANES_WAIT_S)
+                self._rest(full_lanes)
 
     def _claim_or_wait(self, full_lanes: Collection[str]) -> Sequence[Claim]:
         """What is due. If nothing is and no lane is full, wait first until the storage says that something may be."""
@@ -220,6 +225,13 @@ class Queue:
         if not claims and not full_lanes:
             self._storage.wait(self._wiring.name, IDLE_WAIT_S)
         return claims
+
+    def _rest(self, full_lanes: Collection[str]) -> None:
+        """Until there may be room in one of these lanes; what is suspended or off gets none by what others finish."""
+        if self._lanes.are_busy(full_lanes):
+            self._delivery.room_changed.wait(FULL_LANES_WAIT_S)
+        else:
+            gevent.sleep(FULL_LANES_WAIT_S)
 
     def _stop_claiming(self) -> None:
         if self._claimer is not None:

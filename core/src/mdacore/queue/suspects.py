@@ -19,6 +19,7 @@ from mdacore.queue.delivery import Delivery
 from mdacore.queue.lanes import Job
 from mdacore.queue.wiring import QueueWiring
 from mdacore.runtime import Fence
+from mdacore.words import QueueId
 
 ALONE_MAX: Final = 2
 """How often the process may end while a message is attempted alone: once may be somebody's kill -9."""
@@ -77,7 +78,12 @@ class Suspects:
         if not self._storage_fence.call(storages.has_suspect, self._storage, self._name):
             return
         with self._isolation.alone():  # and only then claimed: from the claim on a crash counts
+            seen: set[QueueId] = set()
             while (claim := self._claim()) is not None:
+                if claim.queue_id in seen:  # given back, since its relay is switched off: it comes first for ever
+                    self._delivery.release(claim)
+                    return
+                seen.add(claim.queue_id)
                 self._attempt_alone(claim)
 
     def _claim(self) -> Claim | None:
@@ -90,5 +96,5 @@ class Suspects:
             self._delivery.settle(claim, Settlement(held=reason))
             return
         self._log.warning(events.QUEUE_ISOLATED, queue_id=claim.queue_id, unsettled=claim.unsettled)
-        self._delivery.add(Job(claim=claim))
+        self._delivery.attempt_now(Job(claim=claim))
         self._delivery.wait_until_empty()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 import attrs
 
 from mdacore.contracts import Clock, EventLog, QueuePolicy, QueueStorage, Relay, RelayPolicy
 from mdacore.queue.notices import Kind, NoticeRules, NoticeText, default_texts
-from mdacore.queue.retry import RetrySchedule
+from mdacore.queue.retry import RetryRule, RetryRules, RetrySchedule
 from mdacore.runtime import Breaker
 
 OnError = Literal["defer", "accept", "reject"]
@@ -34,14 +35,21 @@ class BoundPolicy(Generic[PolicyT]):
 
 @attrs.frozen(kw_only=True)
 class BoundRelay:
-    """One relay instance; `concurrency` is the number of attempts at once for each destination.
+    """One relay instance.
 
     The breaker is that of its attempts; while it is off, messages stay due and lose no attempt.
+
+    Attributes:
+        concurrency: the number of attempts at once for each destination.
+        concurrency_start: that number for a destination of which nothing is known yet.
+        suspension_max_s: the longest time for which a destination is left alone at once; 0 = it never is.
     """
 
     instance: str
     relay: Relay
     concurrency: int = 20
+    concurrency_start: int = 5
+    suspension_max_s: float = 900.0
     deadline_s: float = 600.0
     breaker: Breaker | None = None
 
@@ -61,6 +69,7 @@ class QueueWiring:
     Attributes:
         routes: asked in order, the first that fits wins; the last one fits every domain.
         relays: by instance name; every route's relay is in here.
+        retry_for: other schedules and lifetimes, by the recipient's folded domain.
         claims_max: how many messages may be claimed and unsettled at once.
         policies_deadline_s: all queue policies of one message together (RFC 5321 §4.5.3.2.6: the client waits 600 s).
         notice_texts: one for each kind.
@@ -77,11 +86,44 @@ class QueueWiring:
     relays: Mapping[str, BoundRelay]
     retry: RetrySchedule
     lifetime_s: float
+    retry_for: Mapping[str, RetryRule] = attrs.field(factory=dict)
     claims_max: int = 1000
     policies_deadline_s: float = 240.0
     notice_rules: NoticeRules = attrs.field(factory=NoticeRules)
     notice_texts: Mapping[Kind, NoticeText] = attrs.field(factory=default_texts)
     notice_queue: str = ""
     notice_routes: Sequence[Route] = ()
+    clock: Clock
+    log: EventLog
+
+    @property
+    def retry_rules(self) -> RetryRules:
+        """How the mail of each domain is tried."""
+        return RetryRules(RetryRule(schedule=self.retry, lifetime_s=self.lifetime_s), self.retry_for)
+
+
+@attrs.frozen(kw_only=True)
+class ProxyWiring:
+    """Everything that one proxy queue works with; what is not said here is as in `QueueWiring`.
+
+    Attributes:
+        spool_path: the folder for large bodies, which it makes.
+        claims_max: how many messages may be relayed, or wait for a place, at once.
+        place_wait_s: how long one waits for a free place in its lane.
+        reply_within_s: how long a client waits for its replies at most (RFC 5321 §4.5.3.2.6: 600 s), policies included.
+    """
+
+    name: str
+    spool_path: Path
+    queue_policies: Sequence[BoundPolicy[QueuePolicy]] = ()
+    relay_policies: Sequence[BoundPolicy[RelayPolicy]] = ()
+    routes: Sequence[Route]
+    relays: Mapping[str, BoundRelay]
+    claims_max: int = 1000
+    place_wait_s: float = 30.0
+    reply_within_s: float = 540.0
+    policies_deadline_s: float = attrs.field(
+        default=attrs.Factory(lambda self: min(240.0, self.reply_within_s), takes_self=True)
+    )
     clock: Clock
     log: EventLog

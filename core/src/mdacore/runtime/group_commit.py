@@ -1,6 +1,7 @@
 """Group commit: everybody who waits is made durable by one sync.
 
-Jobs that arrive while a commit runs form the next batch; there is no timer. The commit itself runs in a thread of its
+Jobs that arrive while a commit runs form the next batch. What nobody is in a hurry for waits a moment for company: a
+commit for its own sake would keep the next urgent job waiting for a sync. The commit itself runs in a thread of its
 own, so the hub never waits for a disk.
 
 Invariant: a job is committed at most once, and its result reaches its caller or, when the caller has left, `abandoned`.
@@ -9,13 +10,16 @@ Invariant: a job is committed at most once, and its result reaches its caller or
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import gevent
 from gevent.event import Event
 from gevent.hub import Waiter
 
 from mdacore.runtime.threads import Threads
+
+PATIENCE_S: Final = 0.005
+"""How long a job that is not urgent waits at most for one that is."""
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -59,12 +63,15 @@ class GroupCommit(Generic[JobT, ResultT]):
         self._abandoned = abandoned
         self._waiting: list[_Entry[JobT]] = []
         self._has_work = Event()
+        self._patience: Any = None  # a timer watcher of gevent's loop; for one use
         self._thread = Threads(1)
         self._is_stopping = False
         self._committer = gevent.spawn(self._run)
 
-    def submit(self, job: JobT) -> ResultT:
+    def submit(self, job: JobT, *, is_urgent: bool = True) -> ResultT:
         """Commit a job with the next batch; returns its result once the batch is through. Blocks this greenlet only.
+
+        One that is not urgent begins no batch by itself for the first `PATIENCE_S`.
 
         Interrupted (GreenletExit, a Timeout) while its batch has not begun, the job is taken back and never committed;
         after that it is committed all the same, and its result goes to `abandoned`.
@@ -76,7 +83,11 @@ class GroupCommit(Generic[JobT, ResultT]):
             raise RuntimeError("this group commit has been stopped")
         entry = _Entry(job)
         self._waiting.append(entry)
-        self._has_work.set()
+        if is_urgent:
+            self._has_work.set()
+        elif self._patience is None:
+            self._patience = gevent.get_hub().loop.timer(PATIENCE_S)
+            self._patience.start(self._has_work.set)
         try:
             return cast(ResultT, entry.waiter.get())
         except BaseException:
@@ -97,13 +108,21 @@ class GroupCommit(Generic[JobT, ResultT]):
 
     def _run(self) -> None:
         while not self._is_stopping or self._waiting:
-            self._has_work.wait()
+            if not self._is_stopping:
+                self._has_work.wait()
+            gevent.sleep(0)  # whoever is ready to go on may still join: fewer, larger batches
             self._has_work.clear()
-            while self._waiting:
-                gevent.sleep(0)  # whoever is ready to go on may still join: fewer, larger batches
-                batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
-                if batch:  # they may also have left
-                    self._finish(batch)
+            self._end_patience()
+            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
+            if self._waiting:
+                self._has_work.set()
+            if batch:  # they may also have left
+                self._finish(batch)
+
+    def _end_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.close()
+            self._patience = None
 
     def _finish(self, batch: Sequence[_Entry[JobT]]) -> None:
         results: Sequence[ResultT | Exception]

@@ -132,7 +132,7 @@ def assembled_service(
     """A service of these tables, as in the TOML file, that runs until the end of the block.
 
     What is left out is filled in: an edge ``direct``, a storage ``spool`` in memory, a scripted relay ``local``, a
-    queue ``main``; and each queue's `storage` and `relay` are the first ones of their tables.
+    queue ``main``; and each queue's `storage` (but a proxy's) and `relay` are the first ones of their tables.
 
     `plugins` are names of installed ones, modules, or objects with the hooks (`provide` makes one of providers); the
     kinds ``direct``, ``memory`` and ``scripted`` are always there. An instance of kind ``scripted`` or ``memory`` whose
@@ -159,8 +159,11 @@ def assembled_service(
 def _filled_in(tables: Tables) -> Tables:
     """The tables with what a test need not say."""
     given = {**_LEFT_OUT, **tables}
-    first = {key: next(iter(given[table]), "") for key, table in (("storage", "storages"), ("relay", "relays"))}
-    return {**given, "queues": {name: {**first, **keys} for name, keys in given["queues"].items()}}
+    storage, relay = ({key: next(iter(given[f"{key}s"]), "")} for key in ("storage", "relay"))
+    queues = {
+        name: {**({} if keys.get("proxy") else storage), **relay, **keys} for name, keys in given["queues"].items()
+    }
+    return {**given, "queues": queues}
 
 
 def _start(assembly: Assembly, stack: contextlib.ExitStack) -> None:

@@ -24,6 +24,7 @@ class RecordingHandoff:
     Attributes:
         script: the answers to come.
         spool_path: where the edge is to write large bodies; a folder of the test's, or None.
+        is_proxy: whether it passes for a queue that stores nothing and gives each recipient a reply of its own.
         refuses: what `refusal` answers at MAIL.
         envelopes: what was handed off, in order.
         messages: the octets of each, header edits made.
@@ -34,6 +35,7 @@ class RecordingHandoff:
     def __init__(self, *script: Answer, spool_path: Path | None = None) -> None:
         self.script: list[Answer] = list(script) or [ACCEPTED]
         self.spool_path = spool_path
+        self.is_proxy = False
         self.refuses: Reply | None = None
         self.envelopes: list[Envelope] = []
         self.messages: list[bytes] = []

@@ -247,6 +247,6 @@ class MessageFiles:
 
     def _explained(self, what: str, error: OSError) -> StorageError:
         text = f"{what}: {error.strerror or error}"
-        result = StorageFull(text) if error.errno in _NO_ROOM else StorageError(text)
+        result = StorageFull(text) if error.errno == errno.ENOSPC else StorageError(text)
         result.__cause__ = error
         return result

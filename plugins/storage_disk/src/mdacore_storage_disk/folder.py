@@ -33,6 +33,8 @@ NUMBERS_A_SHARD: Final = 4096
 _MARKER: Final = re.compile(r"mdacore disk store\nformat ([0-9]{1,9})\n([0-9a-f-]{36})\n")
 _NEXT_NUMBER: Final = re.compile(rb"([0-9]{1,15}) ([0-9a-f]{8})\n")
 _MAX_SMALL_FILE_BYTES: Final = 4096
+_NOBODYS: Final = "lost+found"
+"""What a new file system holds."""
 
 
 @attrs.frozen
@@ -74,13 +76,16 @@ class Folder:
         """The folder of this shard."""
         return self.messages / name
 
-    def make(self) -> None:
-        """Make the folder if it is missing. Raises StorageError: it is not ours; nothing in it was changed."""
-        missing = [path for path in (*reversed(self.path.parents), self.path) if self._kind(path) is None]
-        for path in missing:
-            self.fs.mkdir(path)
-            self.fs.sync_folder(path.parent)
-        self._refuse_foreign()
+    def make(self, *, may_init: bool = False) -> None:
+        """Make the folder if it is missing; `may_init`: an empty one that is there is good, too.
+
+        Raises:
+            StorageError: it is not ours; nothing in it was changed.
+            OSError: it cannot be made.
+        """
+        if self._kind(self.path) is None:
+            self._make_folder()
+        self._refuse_foreign(may_init=may_init)
 
     def prepare(self) -> uuid.UUID:
         """Make the store if there is none, and empty the spool; gives its UUID. Call it with the lock held.
@@ -90,7 +95,7 @@ class Folder:
             OSError: the store could not be made; the next start tries again.
         """
         if self._kind(self.marker) is None:
-            self._refuse_foreign()
+            self._refuse_foreign(may_init=True)
             self._create()
         store_id = self.read_marker()
         for path in (self.tmp, self.corrupt, *map(self.shard, SHARDS)):
@@ -168,12 +173,31 @@ class Folder:
         finally:
             self.fs.close(fd)
 
-    def _refuse_foreign(self) -> None:
-        if self._kind(self.marker) is not None:
+    def _make_folder(self) -> None:
+        # The lock's file comes with the folder, in one step: so it is seen that the folder is ours, wherever the
+        # process dies.
+        for path in reversed(self.path.parents):
+            if self._kind(path) is None:
+                self.fs.mkdir(path)
+                self.fs.sync_folder(path.parent)
+        new = self.path.with_name(self.path.name + ".new")
+        self.fs.mkdir(new)
+        names = self.fs.names(new)
+        if set(names) - {self.lock.name}:
+            raise StorageError(f"{new} is in the way: {self.path} is made under this name")
+        if not names:
+            self.fs.close(self.fs.create(new / self.lock.name))
+        self.fs.sync_folder(new)
+        self.fs.rename(new, self.path)
+        self.fs.sync_folder(self.path.parent)
+
+    def _refuse_foreign(self, *, may_init: bool) -> None:
+        names = set(self.fs.names(self.path))
+        if self.marker.name in names:
             return
         ours = {path.name for path in (self.lock, self.messages, self.tmp, self.corrupt, self.spool)}
         ours |= {f"{path.name}{end}" for path in (self.next_number, self.marker) for end in ("", ".new")}
-        foreign = sorted(set(self.fs.names(self.path)) - ours)
+        foreign = sorted(names - ours - {_NOBODYS})
         if not foreign and self._kind(self.messages) is not None:
             shards = self.fs.names(self.messages)
             foreign = [f"messages/{shard}/{name}" for shard in shards for name in self.fs.names(self.shard(shard))]
@@ -181,6 +205,11 @@ class Folder:
             raise StorageError(
                 f"{self.path} holds {foreign[0]!r} and no {self.marker.name} file, so it is not a store: "
                 "is the right file system mounted? A new store needs a new or an empty folder"
+            )
+        if not may_init and not names & ours:
+            raise StorageError(
+                f"{self.path} is there and holds no store: is its file system mounted? "
+                "`mdacore run --init-spool` makes a new store in it"
             )
 
     def _empty_spool(self) -> None:

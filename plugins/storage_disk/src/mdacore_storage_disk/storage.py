@@ -50,6 +50,7 @@ class DiskStorage:
         self._space = Space(self._folder, config.min_free_bytes, context.clock)
         self._engine: Engine | None = None
         self._reader: Reader | None = None
+        self._may_init = False
 
     @property
     def durability(self) -> str:
@@ -66,7 +67,7 @@ class DiskStorage:
     # Component
 
     def start(self) -> None:
-        store = Store.open(self._folder.path, self._folder.fs)
+        store = Store.open(self._folder.path, self._folder.fs, may_init=self._may_init)
         try:
             self._space.takes()  # for health, before the first mail asks
             self._engine = Engine(store, parallel_syncs=self._config.parallel_syncs, context=self._context)
@@ -156,6 +157,11 @@ class DiskStorage:
 
     def amend(self, query: Query, change: Change) -> Sequence[QueueId]:
         return self._running.amend(query, change)
+
+    # InitializableStorage
+
+    def allow_init(self) -> None:
+        self._may_init = True
 
     def _pages(self, query: Query) -> Iterator[list[QueueEntry]]:
         return self._reader.pages(query) if self._reader is not None else self._running.pages(query)

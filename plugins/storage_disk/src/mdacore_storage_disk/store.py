@@ -38,15 +38,17 @@ class Store:
     _lock: int
 
     @classmethod
-    def open(cls, path: Path, fs: Fs) -> Store:
+    def open(cls, path: Path, fs: Fs, *, may_init: bool = False) -> Store:
         """Become the owner of the store in this folder; make it if there is none. Blocks on the disk.
+
+        `may_init`: also in a folder that is there and empty.
 
         Raises:
             StorageError: with one sentence for the operator; nothing stays acquired.
         """
         folder = Folder(path, fs)
         try:
-            folder.make()
+            folder.make(may_init=may_init)
             lock, was_left = fs.lock(folder.lock)
         except LockHeld as held:
             raise StorageError(f"{path} is in use by process {held.holder}") from held

@@ -74,6 +74,8 @@ class Committer:
         code = primary_code(error)
         if code == sqlite3.SQLITE_FULL:  # also at the commit: without its last frame no transaction is in the log
             return [_because(error, StorageFull(f"no room: {error}")) for _ in jobs]
+        if is_unwritten(error):
+            return [_because(error, StorageError(f"it could not be written: {error}")) for _ in jobs]
         if is_committing:
             self.fail(f"a commit failed: {error}")
             return [_because(error, OutcomeUnknown(self.broken)) for _ in jobs]
@@ -91,7 +93,15 @@ def primary_code(error: sqlite3.Error) -> int:
 
 def is_fatal(error: sqlite3.Error) -> bool:
     """After this error the database is not to be trusted: damage, or a disk that fails."""
-    return primary_code(error) in _FATAL
+    return primary_code(error) in _FATAL and not is_unwritten(error)
+
+
+def is_unwritten(error: sqlite3.Error) -> bool:
+    """A write was refused (a quota, a file system that is read-only now, a bad block), so its transaction is not there.
+
+    Nothing is believed that the system has not taken; a failed sync is another thing.
+    """
+    return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_WRITE
 
 
 def _because(cause: BaseException, error: StorageError) -> StorageError:

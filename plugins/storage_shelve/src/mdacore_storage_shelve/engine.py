@@ -58,7 +58,6 @@ from mdacore_storage_shelve.upkeep import Upkeep
 
 T = TypeVar("T")
 
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _GIVE_BACK_RETRY_S: Final = 10.0
 _ADOPTING_THREADS: Final = 4
 """Large bodies that are synced at once."""
@@ -215,7 +214,7 @@ class Engine:
     def _commit(self, job: Job[T]) -> T:
         if self._is_stopping:
             raise StorageError("the storage has been stopped")
-        result = self._group.submit(job)
+        result = self._group.submit(job, is_urgent=type(job) is not Settle)  # a client waits for a write
         self._follow_up(job, result)
         return cast(T, result)
 
@@ -241,7 +240,7 @@ class Engine:
             raise
 
     def _adoption_error(self, error: OSError) -> StorageError:
-        if error.errno in _NO_ROOM:
+        if error.errno == errno.ENOSPC:
             return StorageFull(f"no room for a body: {error}")
         if error.errno == errno.EIO:
             self._store.committer.fail(f"a body could not be synced: {error}")

@@ -5,6 +5,7 @@ Invariant: the kernel holds it (flock), so a dead owner never does; the pid insi
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -29,8 +30,7 @@ class StoreLock:
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+            self._sign(fd)
         except BlockingIOError as error:
             holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(fd)
@@ -39,6 +39,15 @@ class StoreLock:
             os.close(fd)
             raise
         self._fd = fd
+
+    @staticmethod
+    def _sign(fd: int) -> None:
+        os.ftruncate(fd, 0)
+        try:
+            os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        except OSError as error:  # on a full disk it is held all the same
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
 
     def release(self) -> None:
         """Give the lock back. Idempotent. The file stays: to remove it would race with the next owner."""

@@ -143,9 +143,12 @@ class Reader:
         while True:
             try:
                 rows = self._connected().execute(statement, values).fetchall()
-            except sqlite3.DatabaseError:
-                if not self._is_overtaken():
-                    raise
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                if self._is_overtaken():
+                    continue
+                if isinstance(error, UnicodeDecodeError):  # sqlite3 quotes what is damaged in its message
+                    raise sqlite3.DatabaseError(f"damaged text: {error}") from error
+                raise
             else:
                 if not self._is_overtaken():
                     return rows

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -26,6 +27,7 @@ from mdacore import StorageError
 
 APPLICATION_ID: Final = 0x6D646171  # "mdaq"
 SCHEMA_VERSION: Final = 1
+RECOVER: Final = "`mdacore queue recover` saves what can be read"
 OLDEST_SQLITE: Final = (3, 33)
 """UPDATE … FROM."""
 
@@ -157,6 +159,26 @@ def open_reading(path: Path, store_id: uuid.UUID, *, is_unowned: bool = False) -
     return _open(path, store_id, "ro&immutable=1" if is_unowned else "ro", is_writing=False)
 
 
+def look(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing and has verified nothing. Raises sqlite3.Error."""
+    return _connect(path, "ro&immutable=1")
+
+
+def scratch() -> sqlite3.Connection:
+    """A database in a file that nobody sees and that is gone with the connection, with one empty store in it."""
+    connection = sqlite3.connect("", isolation_level=None)
+    connection.executescript(f"PRAGMA page_size = {PAGE_SIZE_BYTES};{_TABLES}")
+    connection.execute("INSERT INTO store VALUES ('', 1, 0)")
+    return connection
+
+
+def root_pages() -> Mapping[str, int]:
+    """Where each table begins in a database that `create` has made."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(f"PRAGMA page_size = {PAGE_SIZE_BYTES};{_TABLES}")
+        return dict(connection.execute("SELECT name, rootpage FROM sqlite_master WHERE type = 'table'"))
+
+
 def wal_of(path: Path) -> Path:
     """Where the database's write-ahead log is, while there is one."""
     return path.with_name(path.name + "-wal")
@@ -174,9 +196,9 @@ def _open(path: Path, store_id: uuid.UUID, mode: str, *, is_writing: bool) -> sq
         if is_writing:
             connection.executescript(_SETTINGS)
             _use_wal(connection, path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: sqlite3 quotes what is damaged in its message
         _close(connection)
-        raise StorageError(f"{path} cannot be opened: {error}; nothing was changed") from error
+        raise StorageError(f"{path} cannot be opened: {error}; nothing was changed; {RECOVER}") from error
     except BaseException:
         _close(connection)
         raise
@@ -203,7 +225,9 @@ def _verify(connection: sqlite3.Connection, path: Path, store_id: uuid.UUID) -> 
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application_id != APPLICATION_ID:
-        raise StorageError(f"{path} is not a database of this storage, or it is damaged; nothing was changed")
+        raise StorageError(
+            f"{path} is not a database of this storage, or it is damaged; nothing was changed; {RECOVER}"
+        )
     if version != SCHEMA_VERSION:
         raise StorageError(
             f"{path} was written by another mdacore-storage-shelve: its schema version is {version}, "

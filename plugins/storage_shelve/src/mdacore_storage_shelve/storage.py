@@ -20,6 +20,7 @@ from mdacore import (
     QueuedMessage,
     QueueEntry,
     QueueId,
+    Recovery,
     Reply,
     Settlement,
     Status,
@@ -31,6 +32,7 @@ from mdacore_storage_shelve.engine import Engine
 from mdacore_storage_shelve.folder import Folder
 from mdacore_storage_shelve.lister import Lister
 from mdacore_storage_shelve.reader import Reader
+from mdacore_storage_shelve.recovery import recover
 from mdacore_storage_shelve.space import FreeSpace
 from mdacore_storage_shelve.store import Store
 
@@ -51,6 +53,7 @@ class ShelveStorage:
         self._space = FreeSpace(self._folder.path, min_free_bytes=config.min_free_bytes, clock=context.clock)
         self._engine: Engine | None = None
         self._lister: Lister | None = None
+        self._may_init = False
 
     @property
     def durability(self) -> str:
@@ -67,7 +70,7 @@ class ShelveStorage:
     # Component
 
     def start(self) -> None:
-        store = Store.open(self._folder.path)
+        store = Store.open(self._folder.path, may_init=self._may_init)
         try:
             self._engine = Engine(store, log_max_bytes=self._config.wal_max_bytes, context=self._context)
         except BaseException:
@@ -159,6 +162,14 @@ class ShelveStorage:
 
     def amend(self, query: Query, change: Change) -> Sequence[QueueId]:
         return self._running.amend(query, change)
+
+    # InitializableStorage, RecoverableStorage
+
+    def allow_init(self) -> None:
+        self._may_init = True
+
+    def recover(self, *, is_dry_run: bool) -> Recovery:
+        return recover(self._folder, is_dry_run=is_dry_run)
 
     @property
     def _running(self) -> Engine:

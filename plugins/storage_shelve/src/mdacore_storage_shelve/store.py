@@ -41,8 +41,10 @@ class Store:
     _connection: sqlite3.Connection
 
     @classmethod
-    def open(cls, path: Path) -> Store:
+    def open(cls, path: Path, *, may_init: bool = False) -> Store:
         """Become the owner of the store in this folder; make it if there is none. Blocks on the disk.
+
+        `may_init`: also in a folder that is there and empty.
 
         Raises:
             StorageError: with one sentence for the operator; nothing stays acquired.
@@ -51,7 +53,7 @@ class Store:
         lock = StoreLock(folder.lock)
         with contextlib.ExitStack() as on_error:
             try:
-                folder.make()
+                folder.make(may_init=may_init)
                 lock.acquire()
                 on_error.callback(lock.release)
                 store_id = folder.prepare()

@@ -38,6 +38,10 @@ class SoundHandoff:
     def spool_path(self) -> Path | None:
         return self.inner.spool_path
 
+    @property
+    def is_proxy(self) -> bool:
+        return self.inner.is_proxy
+
     def refusal(self, size_bytes: int) -> Reply | None:
         return self.inner.refusal(size_bytes)
 

@@ -10,6 +10,7 @@ from mdacore.cli.queue.carrying import export, import_
 from mdacore.cli.queue.changing import CHANGES
 from mdacore.cli.queue.counting import count, top
 from mdacore.cli.queue.listing import list_
+from mdacore.cli.queue.recovering import recover
 from mdacore.cli.queue.showing import show
 
 __all__ = ["queue"]
@@ -20,5 +21,5 @@ def queue() -> None:
     """Look into the queues, and change what is in them."""
 
 
-for _command in (list_, show, count, top, *CHANGES, export, import_):
+for _command in (list_, show, count, top, *CHANGES, export, import_, recover):
     queue.add_command(_command)

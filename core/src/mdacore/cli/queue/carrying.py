@@ -11,7 +11,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +30,7 @@ from mdacore.cli.queue.archive import (
 )
 from mdacore.cli.queue.hands import Hand, changing, storing
 from mdacore.cli.queue.progress import Progress
-from mdacore.cli.queue.reading import Found, Reading, read_settings_of, reading
+from mdacore.cli.queue.reading import NOTHING_HELD, Found, Reading, read_settings_of, reading
 from mdacore.cli.queue.selecting import pop_selection, selection_options
 from mdacore.cli.queue.wording import counted
 from mdacore.cli.status import BAD_DATA, CANNOT_CREATE, IO_ERROR, NO_INPUT, TRY_AGAIN, CommandFailure
@@ -85,7 +85,9 @@ def import_(*, path: str, queue_name: str, hold: bool, progress: bool | None, **
     They go to the relays of this configuration, and past the policies, which they have passed. What has been imported
     in the last 48 hours is not stored again.
     """
-    queues = read_settings_of(options, queue_name).queues
+    queues = {name: queue.keys.proxy for name, queue in read_settings_of(options, queue_name).queues.items()}
+    if queues.get(queue_name):
+        raise click.BadParameter(f"{queue_name}: {NOTHING_HELD}", param_hint="--queue")
     number = failed = 0
     with storing(options) as hand:
         for name, message in Progress("imported", is_wanted=progress).over(_messages(path)):
@@ -175,7 +177,7 @@ def _messages(path: str) -> Iterator[tuple[str, Exported | BadExport]]:
 
 
 def _imported(
-    message: Exported | BadExport, hand: Hand, queue_name: str, queues: Collection[str], *, hold: bool
+    message: Exported | BadExport, hand: Hand, queue_name: str, queues: Mapping[str, bool], *, hold: bool
 ) -> str:
     """What was done. Raises BadExport; CommandFailure and MdaError if nothing more can be stored."""
     if isinstance(message, BadExport):
@@ -184,6 +186,8 @@ def _imported(
     queue = queue_name or message.queue
     if queue not in queues:
         raise BadExport(f"is of queue {printable(queue)!r}, which is not here; --queue says into which")
+    if queues[queue]:
+        raise BadExport(f"is of queue {printable(queue)!r}, which is a proxy here; --queue says into which")
     ids = hand.restore(
         queue,
         message.envelope,

@@ -14,14 +14,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from mdacore.cli.options import make_options
-from mdacore.cli.queue.reading import Reading, built_storages, read_settings_of, reading, storage_failure
+from mdacore.cli.queue.reading import (
+    Reading,
+    built_storages,
+    read_settings_of,
+    reading,
+    storage_failure,
+    storages_of,
+)
 from mdacore.cli.status import FAILED, IO_ERROR, CommandFailure
 from mdacore.contracts import Change, Query, QueueStorage
 from mdacore.words import Content, Envelope, QueueId, StorageError
 
 if TYPE_CHECKING:
     from mdacore.assembly import Settings
-    from mdacore.queue import Queue
+    from mdacore.queue import ProxyQueue, Queue
     from mdacore.service.control import ControlClient
 
 
@@ -59,7 +66,7 @@ def storing(options: dict[str, Any]) -> Iterator[Hand]:
         yield _ServiceHand(client)
         return
     assembly = Assembly.build(make_plan(make_options(**options)))
-    names = dict.fromkeys(queue.keys.storage for queue in settings.queues.values())
+    names = storages_of(settings)
     storages = {name: assembly.storages[f"storages.{name}"] for name in names}
     with _owned(settings, storages, assembly.queues) as own:
         yield own
@@ -128,7 +135,7 @@ class _OwnHand:
     """This process's, which owns the storages."""
 
     storages: Mapping[str, QueueStorage]
-    queues: Mapping[str, Queue]
+    queues: Mapping[str, Queue | ProxyQueue]
 
     def amend(self, storage: str, query: Query, change: Change) -> Sequence[QueueId]:
         try:
@@ -146,18 +153,26 @@ class _OwnHand:
             return own.restore(stored, held=held, due_at=due_at, key=key)
 
 
-@contextmanager
-def _owned(settings: Settings, storages: Mapping[str, QueueStorage], queues: Mapping[str, Queue]) -> Iterator[_OwnHand]:
-    from mdacore import log
+def become_owner(settings: Settings) -> None:
+    """Be who the service is, so that it can open afterwards what this process makes."""
     from mdacore.assembly.identity import find_identity
     from mdacore.service.privileges import become
     from mdacore.service.state_folder import StateFolder
 
-    sink = log.configure(level="warning", stream=sys.stderr)
     identity = find_identity(settings.service)
     StateFolder(settings.state_path, identity).start()
     if identity is not None and os.geteuid() == 0 and identity.uid != 0:
-        become(identity)  # else the service could not open what this process makes
+        become(identity)
+
+
+@contextmanager
+def _owned(
+    settings: Settings, storages: Mapping[str, QueueStorage], queues: Mapping[str, Queue | ProxyQueue]
+) -> Iterator[_OwnHand]:
+    from mdacore import log
+
+    sink = log.configure(level="warning", stream=sys.stderr)
+    become_owner(settings)
     with ExitStack() as opened:
         opened.callback(sink.flush)
         for name, storage in storages.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mdacore.assembly import Settings
 
 NAMES_AT_ONCE: Final = 500
+NOTHING_HELD: Final = "a proxy queue relays while the client waits, and holds no messages"
 
 
 @attrs.frozen
@@ -84,7 +86,10 @@ def read_settings_of(options: dict[str, Any], queue_name: str = "") -> Settings:
 @contextmanager
 def reading(options: dict[str, Any], queue_name: str = "") -> Iterator[Reading]:
     """The storages of the queue, or of all queues. Raises CommandFailure, ConfigError, BadParameter."""
-    storages = built_storages(read_settings_of(options, queue_name), queue_name)
+    settings = read_settings_of(options, queue_name)
+    storages = built_storages(settings, queue_name)
+    if not storages:
+        print(f"mdacore: {queue_name or ', '.join(settings.queues)}: {NOTHING_HELD}", file=sys.stderr)
     with ExitStack() as opened:
         for name, storage in storages.items():
             try:
@@ -102,11 +107,15 @@ def built_storages(settings: Settings, queue_name: str) -> Mapping[str, QueueSto
 
     report = Report()
     builder = Builder(settings.state_path, settings.hostname, report)
-    queues = [queue for name, queue in settings.queues.items() if queue_name in ("", name)]
-    names = dict.fromkeys(queue.keys.storage for queue in queues)
-    storages = {name: builder.build(settings.storages[name]) for name in names}
+    storages = {name: builder.build(settings.storages[name]) for name in storages_of(settings, queue_name)}
     report.raise_if_any()
     return storages
+
+
+def storages_of(settings: Settings, queue_name: str = "") -> Collection[str]:
+    """The storages of the queue, or of all queues, each once; a proxy has none."""
+    queues = [queue for name, queue in settings.queues.items() if queue_name in ("", name)]
+    return dict.fromkeys(queue.keys.storage for queue in queues if queue.keys.storage is not None)
 
 
 def storage_failure(storage: str, error: StorageError, status: int) -> CommandFailure:

@@ -1,0 +1,405 @@
+"""A destination that is down: its lane is suspended, its messages lose nothing, and everybody else's mail goes on."""
+
+from __future__ import annotations
+
+import attrs
+import gevent
+import pytest
+from gevent.event import Event
+
+from mdacore import Change, DestinationDown, NewMessage, Outcome, Query, Reply, State
+from mdacore.queue import BoundRelay, NoticeRules, Queue
+from mdacore.runtime import Breaker
+from mdacore.testing import CapturedLog, ManualClock, MemoryStorage, ScriptedRelay
+
+OK = Reply.parse("250 2.0.0 Delivered")
+LATER = Reply.parse("451 4.2.1 Mailbox busy")
+REFUSED = Reply.parse("451 4.4.1 Connection refused")
+DAY_S = 86_400.0
+
+
+@attrs.define
+class Down:
+    """A queue that knows a destination to be down."""
+
+    clock: ManualClock
+    storage: MemoryStorage
+    relay: ScriptedRelay
+    queue: Queue
+    log: CapturedLog
+
+
+class Destinations:
+    """A relay by domain; those in `down` refuse."""
+
+    def __init__(self, *down: str) -> None:
+        self.down = set(down)
+        self.relay = ScriptedRelay(self._attempt, by_domain=True)
+
+    def _attempt(self, envelope, attempt):
+        if envelope.recipients[0].address.rpartition("@")[2] in self.down:
+            raise DestinationDown(REFUSED)
+        return {recipient.number: OK for recipient in envelope.recipients}
+
+    def addresses(self) -> list[str]:
+        return [envelope.recipients[0].address for envelope, _ in self.relay.attempts]
+
+    def attempts_at(self, domain: str) -> int:
+        return sum(address.endswith(f"@{domain}") for address in self.addresses())
+
+
+@pytest.fixture
+def world() -> Destinations:
+    return Destinations("dead.test")
+
+
+@pytest.fixture(autouse=True)
+def even_and_quick(monkeypatch):
+    """No jitter: pauses are as long as they say. And what is full is looked at again soon."""
+    monkeypatch.setattr("random.random", lambda: 0.5)
+    monkeypatch.setattr("mdacore.queue.queue.FULL_LANES_WAIT_S", 0.02)
+
+
+@pytest.fixture
+def make_down(make_bench, make_envelope, world):
+    """A queue whose lane for dead.test has just been suspended by three messages."""
+
+    def make(**changes):
+        keys = {key: changes.pop(key) for key in ("suspension_max_s", "breaker", "concurrency") if key in changes}
+        clock, log = ManualClock(), CapturedLog()
+        storage = MemoryStorage(clock)
+        made = make_bench(
+            world.relay,
+            clock=clock,
+            storage=storage,
+            relays={"local": BoundRelay(instance="local", relay=world.relay, **keys)},
+            log=log,
+            **changes,
+        )
+        bench = Down(clock, storage, world.relay, made.queue, log)
+        for number in range(3):
+            bench.queue.accept(make_envelope(f"first{number}@dead.test"))
+            settle(bench, number + 1)
+            gevent.sleep(0)
+        return bench
+
+    return make
+
+
+def settle(bench, count):
+    wait_until(lambda: len(bench.storage.settled) >= count)
+
+
+def wait_until(condition):
+    with gevent.Timeout(5):
+        while not condition():
+            gevent.sleep(0.001)
+
+
+def let_run():
+    for _ in range(50):
+        gevent.sleep(0)
+
+
+def dead(bench, make_envelope, count, *, age_s=0.0, lane="local/dead.test"):
+    """Messages for the dead destination, as another run of the service has left them, due for `age_s` already."""
+    now = bench.clock.now()
+    return [
+        NewMessage(envelope=make_envelope(f"{n}@dead.test", received_at=now - age_s), lane=lane, due_at=now - age_s)
+        for n in range(count)
+    ]
+
+
+def entries(bench):
+    return list(bench.storage.entries(Query()))
+
+
+def last_out(bench, world, hours):
+    """So much time, with a probe whenever one may be made."""
+    end = bench.clock.monotonic() + hours * 3600
+    while bench.clock.monotonic() < end and any(entry.lane == "local/dead.test" for entry in entries(bench)):
+        probes = world.attempts_at("dead.test")
+        bench.clock.advance(901)
+        wait_until(lambda probes=probes: world.attempts_at("dead.test") > probes)
+        wait_until(lambda: not bench.queue.health().facts["unsettled"])
+
+
+def is_suspended(bench):
+    return bench.queue.health().facts["suspended_lanes"]["count"] == 1
+
+
+class TestSignal:
+    def test_all_recipients_are_deferred_with_its_reply(self, make_bench, make_envelope):
+        bench = make_bench(ScriptedRelay(DestinationDown(REFUSED)))
+
+        bench.queue.accept(make_envelope("a@dead.test", "b@dead.test"))
+        settle(bench, 1)
+
+        assert {0: REFUSED, 1: REFUSED} == bench.storage.settled[0][1].deferred
+
+    def test_it_is_no_fault_of_the_relay(self, make_bench, make_envelope):
+        relay, breaker, log = ScriptedRelay(DestinationDown(REFUSED)), Breaker(clock=ManualClock()), CapturedLog()
+        bound = BoundRelay(instance="local", relay=relay, breaker=breaker, suspension_max_s=0)
+        bench = make_bench(relay, relays={"local": bound}, log=log)
+
+        for _ in range(5):
+            bench.queue.accept(make_envelope("a@dead.test"))
+        settle(bench, 5)
+
+        assert (0, []) == (breaker.faults, log.find("plugin.failed"))
+
+    @pytest.mark.parametrize("code", [250, 354, 550])
+    def test_a_reply_that_is_not_4yz_is_refused(self, code):
+        with pytest.raises(ValueError, match="4yz"):
+            DestinationDown(Reply(code=code))
+
+
+class TestSuspended:
+    def test_it_takes_three_failures_in_a_row_at_the_start(self, make_down):
+        bench = make_down()
+
+        assert is_suspended(bench)
+        (line,) = bench.log.find("queue.lane_suspended")
+        assert {"lane": "local/dead.test", "reply": str(REFUSED), "pause_s": 60} == line.fields
+
+    def test_an_answer_in_between_starts_the_count_anew(self, make_bench, make_envelope):
+        down = DestinationDown(REFUSED)
+        bench = make_bench(ScriptedRelay(down, down, OK, down, LATER, down, OK))
+        for number in range(7):
+            bench.queue.accept(make_envelope("a@dead.test"))
+            bench.relay.wait_for(number + 1)
+            let_run()
+
+        assert not is_suspended(bench)
+
+    def test_its_mail_is_taken_and_waits_with_no_attempt_counted(self, make_down, make_envelope):
+        bench = make_down()
+
+        replies = bench.queue.accept(make_envelope("bob@dead.test"))
+        let_run()
+
+        assert [250] == [reply.code for reply in replies]
+        assert (State.DUE, 0) == (entries(bench)[3].state, entries(bench)[3].attempts)
+        assert 3 == len(bench.relay.attempts)
+
+    def test_other_destinations_of_the_same_relay_go_on(self, make_down, make_envelope, world):
+        bench = make_down()
+        bench.storage.write(dead(bench, make_envelope, 300), queue="main")
+
+        bench.queue.accept(make_envelope("eve@alive.test"))
+
+        bench.relay.wait_for(4)
+        assert "eve@alive.test" == world.addresses()[-1]
+
+    def test_what_waited_in_memory_is_given_back_uncounted(self, make_bench, make_envelope):
+        """Ten messages, of which three find out."""
+        gate = Event()
+
+        def fail(envelope, attempt):
+            gate.wait()
+            raise DestinationDown(REFUSED)
+
+        relay = ScriptedRelay(fail)
+        bound = BoundRelay(instance="local", relay=relay, concurrency=5)
+        bench = make_bench(relay, relays={"local": bound}, log=CapturedLog())
+        for _ in range(10):
+            bench.queue.accept(make_envelope("bob@dead.test"))
+        relay.wait_for(5)
+
+        gate.set()
+        wait_until(lambda: not bench.queue.health().facts["unsettled"])
+
+        assert [0] * 5 + [1] * 5 == sorted(entry.attempts for entry in entries(bench))
+        assert 5 == len(relay.attempts)
+
+    def test_zero_means_never(self, make_down, make_envelope):
+        bench = make_down(suspension_max_s=0)
+
+        bench.queue.accept(make_envelope("bob@dead.test"))
+
+        bench.relay.wait_for(4)
+        assert not is_suspended(bench)
+
+    def test_while_nothing_else_is_to_do_the_storage_is_left_alone(self, make_down, make_envelope):
+        """What other lanes finish gives a suspended one no room: it is no reason to look again."""
+        bench = make_down()
+        bench.storage.write(dead(bench, make_envelope, 5), queue="main")
+        gevent.sleep(0.1)
+        asked = []
+        claim = bench.storage.claim
+        bench.storage.claim = lambda *args, **given: asked.append(1) or claim(*args, **given)
+
+        for _ in range(50):
+            bench.queue.accept(make_envelope("eve@alive.test"))
+        settle(bench, 3 + 50)
+
+        assert len(asked) <= 3
+
+    def test_it_stops_at_once(self, make_down, make_envelope):
+        bench = make_down()
+        bench.storage.write(dead(bench, make_envelope, 50), queue="main")
+
+        assert bench.queue.drain(5.0)
+        assert 0 == bench.queue.health().facts["unsettled"]
+
+    def test_health_says_until_when(self, make_down):
+        bench = make_down()
+
+        assert "suspended: 1, local/dead.test until 2023-11-14T22:14:20Z" == bench.queue.health().reason
+
+
+class TestProbe:
+    def test_one_attempt_is_made_and_its_failure_prolongs_the_pause(self, make_down, make_envelope):
+        bench = make_down()
+        bench.storage.write(dead(bench, make_envelope, 40, age_s=1.0), queue="main")
+
+        bench.clock.advance(60)
+        settle(bench, 4)
+        wait_until(lambda: not bench.queue.health().facts["unsettled"])
+
+        assert 4 == len(bench.relay.attempts)
+        assert [60, 120] == [line.fields["pause_s"] for line in bench.log.find("queue.lane_suspended")]
+        assert [0] * 39 + [1] * 4 == sorted(entry.attempts for entry in entries(bench))
+
+    def test_its_success_lets_all_go_old_and_new(self, make_down, make_envelope, world):
+        bench = make_down()
+        bench.storage.write(dead(bench, make_envelope, 250), queue="main")
+        bench.queue.accept(make_envelope("new@dead.test"))
+        world.down.clear()
+
+        bench.clock.advance(60)
+        settle(bench, 3 + 3 + 251)
+
+        assert [] == entries(bench)
+        assert 1 == len(bench.log.find("queue.lane_resumed", lane="local/dead.test"))
+        assert not is_suspended(bench)
+
+    def test_any_answer_is_a_success(self, make_bench, make_envelope):
+        """A mailbox that is busy says that its server is there."""
+        down = DestinationDown(REFUSED)
+        clock = ManualClock()
+        bench = make_bench(ScriptedRelay(down, down, down, LATER), clock=clock, storage=MemoryStorage(clock))
+        for number in range(3):
+            bench.queue.accept(make_envelope("a@dead.test"))
+            bench.relay.wait_for(number + 1)
+            let_run()
+        assert is_suspended(bench)
+
+        clock.advance(66)
+        bench.relay.wait_for(4)
+        let_run()
+
+        assert not is_suspended(bench)
+
+    def test_after_an_outage_attempts_begin_one_by_one_and_grow(self, make_down, make_envelope, world):
+        """No thundering herd: of 200 messages that are due, one is attempted, then two, three and so on."""
+        bench = make_down()
+        running, peaks, gates = [0], [], []
+
+        def slow(envelope, attempt):
+            gate = Event()
+            gates.append(gate)
+            running[0] += 1
+            peaks.append(running[0])
+            gate.wait()
+            running[0] -= 1
+            return {0: OK}
+
+        world.relay._script[0] = slow
+        bench.storage.write(dead(bench, make_envelope, 200), queue="main")
+        bench.clock.advance(60)
+        grown = []
+        for _ in range(6):
+            wait_until(lambda: gates)
+            let_run()
+            grown.append(running[0])
+            while gates:
+                gates.pop(0).set()
+            wait_until(lambda: running[0] != grown[-1] or gates)
+
+        assert 1 == grown[0]
+        assert sorted(grown) == grown
+        assert max(peaks) <= 20
+
+    def test_a_fault_says_nothing_about_the_destination(self, make_down, make_envelope, world):
+        bench = make_down()
+        world.relay._script[0] = RuntimeError("boom")
+        bench.storage.write(dead(bench, make_envelope, 1, age_s=1.0), queue="main")
+
+        bench.clock.advance(60)
+        bench.relay.wait_for(4)
+        let_run()
+
+        assert is_suspended(bench)
+
+
+class TestEndOfLife:
+    def test_what_grows_too_old_bounces_with_what_was_last_heard(self, make_down, make_envelope, world):
+        """A hundred messages wait; one of them is the probe, and none of the others is attempted."""
+        bench = make_down(lifetime_s=7200.0)
+        bench.storage.write(dead(bench, make_envelope, 99), queue="main")
+
+        last_out(bench, world, 2.5)
+        wait_until(lambda: not entries(bench))
+
+        assert world.attempts_at("dead.test") <= 3 + 10
+        closings = [
+            end for _, done in bench.storage.settled for end in done.closed.values() if end.outcome is Outcome.BOUNCED
+        ]
+        assert {f"554 5.4.7 Delivery time expired; the last reply was: {REFUSED}"} == {
+            str(one.reply) for one in closings
+        }
+        assert {"sent"} == {one.notice for one in closings}
+
+    def test_what_an_operator_returns_is_returned_with_the_next_probe(self, make_down, make_envelope):
+        bench = make_down()
+        bench.storage.write(dead(bench, make_envelope, 50, age_s=1.0), queue="main")
+        bench.storage.amend(Query(recipient="49@dead.test"), Change.BOUNCE)
+
+        bench.clock.advance(60)
+        wait_until(lambda: bench.log.find("queue.bounced"))
+
+        (line,) = bench.log.find("queue.bounced")
+        assert (["49@dead.test"], "554 5.0.0 Returned by the administrator") == (
+            line.fields["rcpts"],
+            line.fields["reply"],
+        )
+
+    def test_the_sender_is_warned_in_time(self, make_down, make_envelope, world):
+        bench = make_down(notice_rules=NoticeRules(delay_warning_s=4 * 3600.0))
+        bench.storage.write(dead(bench, make_envelope, 2), queue="main")
+
+        last_out(bench, world, 4)
+
+        warned = {claim.queue_id for claim, done in bench.storage.settled if done.reports_delay}
+        assert warned == {entry.queue_id for entry in entries(bench)}
+
+    def test_a_clock_that_jumps_makes_nothing_old_that_was_never_attempted(self, make_down, make_envelope):
+        bench = make_down()
+        bench.storage.write(dead(bench, make_envelope, 10, age_s=1.0), queue="main")
+
+        bench.clock.jump(10 * DAY_S)
+        bench.clock.advance(60)
+        settle(bench, 4)
+        wait_until(lambda: not bench.queue.health().facts["unsettled"])
+
+        assert 10 <= sum(not entry.recipients[0][0].startswith("first") for entry in entries(bench))
+
+    def test_a_backlog_larger_than_a_claim_is_gone_through_in_a_roll_call(self, make_down, make_envelope, world):
+        """450 wait; those that are too old are behind 250 that are not, as an operator's `retry` may have put them."""
+        bench = make_down(lifetime_s=DAY_S)
+        now = bench.clock.now()
+        young = dead(bench, make_envelope, 250)
+        old = [
+            NewMessage(
+                envelope=make_envelope(f"old{n}@dead.test", received_at=now - DAY_S), lane="local/dead.test", due_at=now
+            )
+            for n in range(200)
+        ]
+        bench.storage.write([*young, *old], queue="main")
+
+        last_out(bench, world, 4.25)
+        left = [entry for entry in entries(bench) if entry.lane == "local/dead.test"]
+
+        assert not [entry for entry in left if entry.recipients[0][0].startswith("old")]
+        assert max(entry.attempts for entry in left if not entry.recipients[0][0].startswith("first")) <= 2

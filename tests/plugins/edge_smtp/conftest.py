@@ -16,7 +16,7 @@ from mdacore import Chain, Reply
 from mdacore.testing import CapturedLog, ManualClock, RecordingHandoff, SessionPeer, make_edge_context
 from mdacore_edge_smtp import SmtpConfig, SmtpEdge
 from mdacore_edge_smtp.factory import ConnectionFactory
-from mdacore_edge_smtp.protocol import CLOSED, NEED_DATA
+from mdacore_edge_smtp.protocol import CLOSED, NEED_DATA, NEED_TLS
 
 PATIENCE_S = 20.0
 ACCEPTED = Reply(code=250, enhanced="2.0.0", text="queued as Q")
@@ -70,7 +70,11 @@ class Wire:
 
     def _advance(self) -> bytes:
         while (event := self.protocol.next_event()) not in (NEED_DATA, CLOSED):
-            self.session.handle(event)
+            if event is NEED_TLS:  # the handshake is the client's next thought: octets stay readable
+                self.protocol.tls_started()
+                self.session.tls_started()
+            else:
+                self.session.handle(event)
         return self.protocol.data_to_send()
 
 
@@ -101,10 +105,12 @@ def make_context(tmp_path: Path, log: CapturedLog, clock: ManualClock, handoff: 
 def make_wire(make_context: Any, handoff: RecordingHandoff) -> Callable[..., Wire]:
     """Builds sessions in memory, for example.test."""
 
-    def make(validators: Chain | None = None, **config: Any) -> Wire:
+    def make(
+        validators: Chain | None = None, *, kind: type[SmtpConfig] = SmtpConfig, ip: str = "192.0.2.7", **config: Any
+    ) -> Wire:
         config.setdefault("domains", ("example.test",))
-        factory = ConnectionFactory(SmtpConfig(**config), make_context(validators=validators))
-        return Wire(factory.new(None, ("192.0.2.7", 40000)), handoff)  # type: ignore[arg-type]  # it has no socket
+        factory = ConnectionFactory(kind(**config), make_context(validators=validators))
+        return Wire(factory.new(None, ip), handoff)  # type: ignore[arg-type]  # it has no socket
 
     return make
 
@@ -130,6 +136,13 @@ class Client:
             data += piece
         return data.decode("ascii").split("\r\n")[:-1]
 
+    def reply(self) -> list[str]:
+        """The lines of one reply."""
+        lines = self.lines(1)
+        while lines[-1][3:4] == "-":
+            lines += self.lines(1)
+        return lines
+
     def ask(self, line: bytes, count: int = 1) -> list[str]:
         self.send(line + b"\r\n")
         return self.lines(count)
@@ -140,7 +153,8 @@ class Client:
 
     def greet(self) -> Client:
         self.lines(1)
-        self.ask(b"EHLO client.example.org", 5)
+        self.send(b"EHLO client.example.org\r\n")
+        self.reply()
         return self
 
     def begin(self) -> Client:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 import mdacore_edge_smtp
-from mdacore import Problem
-from mdacore_edge_smtp import SmtpConfig, SmtpEdge
-from mdacore_edge_smtp.config import check
+from mdacore_edge_smtp import LmtpConfig, SmtpConfig, SmtpEdge
 
 
 class TestValues:
@@ -42,6 +40,16 @@ class TestValues:
             {"send_timeout_s": 0},
             {"session_timeout_s": 0},
             {"spool_threshold_bytes": 0},
+            {"listen_tls": ("127.0.0.1:70000",)},
+            {"proxy_protocol_from": ("10.0.0.1/8",)},
+            {"proxy_timeout_s": 0},
+            {"greet_delay_s": 61},
+            {"max_sessions_per_address": -1},
+            {"max_sessions_per_network": -1},
+            {"max_new_sessions_a_minute": -1},
+            {"max_auth_failures_an_hour": -1},
+            {"trusted_networks": ("nonsense",)},
+            {"max_inflight_bytes": 0},
         ],
         ids=str,
     )
@@ -50,21 +58,15 @@ class TestValues:
             SmtpConfig(**values)
 
 
-class TestCheck:
-    def test_a_missing_folder_of_a_unix_socket_is_a_problem(self, make_context, tmp_path):
-        config = SmtpConfig(listen=("127.0.0.1:25", "unix:/nowhere/mda.sock"))
+class TestProviders:
+    def test_the_plugin_offers_smtp_as_its_default_kind_and_lmtp(self, make_context):
+        smtp, lmtp = mdacore_edge_smtp.mdacore_edges()
 
-        assert [Problem("listen[1]", "there is no folder /nowhere")] == list(check(config, make_context()))
+        assert ("smtp", True, SmtpConfig) == (smtp.kind, smtp.default, smtp.config)
+        assert ("lmtp", False, LmtpConfig) == (lmtp.kind, lmtp.default, lmtp.config)
 
-    def test_a_folder_that_is_there_or_under_the_state_folder_is_none(self, make_context, tmp_path):
-        config = SmtpConfig(listen=("unix:/mda.sock", "unix:run/mda.sock"))
+    @pytest.mark.parametrize("config", [SmtpConfig(), LmtpConfig()])
+    def test_each_kind_is_built_from_its_defaults(self, make_context, config):
+        provider = next(each for each in mdacore_edge_smtp.mdacore_edges() if each.config is type(config))
 
-        assert [] == list(check(config, make_context()))
-
-
-class TestProvider:
-    def test_the_plugin_offers_smtp_as_its_default_kind(self, make_context):
-        (provider,) = mdacore_edge_smtp.mdacore_edges()
-
-        assert ("smtp", True, SmtpConfig) == (provider.kind, provider.default, provider.config)
-        assert isinstance(provider.build(SmtpConfig(), make_context()), SmtpEdge)
+        assert isinstance(provider.build(config, make_context()), SmtpEdge)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import smtplib
 import struct
+import time
 import tracemalloc
 
 import attrs
@@ -60,7 +61,7 @@ class TestSessions:
 
     def test_replies_leave_before_a_handoff_that_may_take_long(self, make_edge, connect, handoff):
         """Also for a client that sends its message without waiting for 354."""
-        client = connect(make_edge()).greet()
+        client = connect(make_edge(strict_synchronization=False)).greet()
         handoff.is_held = True
 
         client.send(b"MAIL FROM:<a@b>\r\nRCPT TO:<r@example.test>\r\nDATA\r\n" + MESSAGE)
@@ -75,7 +76,7 @@ class TestSessions:
         connect(edge).greet()
 
         (connection,) = edge._connections
-        assert connection._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert connection._transport._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     def test_sessions_do_not_wait_for_each_other(self, make_edge, connect, handoff):
         edge = make_edge()
@@ -114,6 +115,7 @@ class TestSessions:
         assert {
             "ip": "127.0.0.1",
             "helo": "client.example.org",
+            "tls": "",
             "reason": "quit",
             "accepted_count": 1,
             "rejected_count": 1,
@@ -329,6 +331,35 @@ def send_until_nobody_takes_it(client) -> None:
         settle()
 
 
+class TestCrowd:
+    def test_case_103_hundreds_of_slow_clients_do_not_stop_a_good_one(self, make_edge, connect, clock, handoff):
+        """They sit in all places, before EHLO, in DATA and in BDAT, and each sends an octet now and then."""
+        edge = make_edge()
+        slow = [connect(edge) for _ in range(300)]
+        for number, client in enumerate(slow):
+            if number % 3:
+                client.greet()
+                last = b"DATA\r\n" if number % 3 == 1 else b"BDAT 1000\r\n"
+                client.send(b"MAIL FROM:<>\r\nRCPT TO:<r@example.test>\r\n" + last)
+        good, waits_s = connect(edge).greet(), []
+
+        for _ in range(50):
+            for client in slow:
+                client.send(b"x")
+            began_at = time.monotonic()
+            good.send(b"MAIL FROM:<>\r\nRCPT TO:<r@example.test>\r\nDATA\r\n")
+            good.lines(3)
+            good.send(MESSAGE)
+            assert "250" == good.lines(1)[0][:3]
+            waits_s.append(time.monotonic() - began_at)
+
+        assert 50 == len(handoff.envelopes)
+        assert max(waits_s) < 1.0
+        good.sock.close()
+        clock.advance(301)
+        wait_for(lambda: edge.health().facts["sessions"] == 0)
+
+
 class TestDrop:
     """Case 17: nothing queued, no file, no traceback."""
 
@@ -509,6 +540,7 @@ class HashingHandoff:
     """Reads each message in pieces, as a storage does."""
 
     spool_path: object
+    is_proxy: bool = False
     accepted: list[tuple[object, str]] = attrs.field(factory=list)
 
     def refusal(self, size_bytes: int) -> None:
@@ -554,3 +586,49 @@ class TestLargeMessages:
         assert peak_bytes < 2_000_000
         assert [] == list(spool.iterdir())
         edge.stop()
+
+    def test_case_105_many_at_once_stay_within_the_budget(self, make_edge, connect, handoff, tmp_path):
+        """Each is below the threshold at which it would go to a file by itself; all together are not."""
+        handoff.spool_path = tmp_path
+        edge = make_edge(max_inflight_bytes=2**20, spool_threshold_bytes=2**20)
+        clients = [connect(edge).begin() for _ in range(20)]
+
+        for client in clients:
+            client.send(b"x" * 78 + b"\r\n")
+            for _ in range(100):
+                client.send((b"x" * 78 + b"\r\n") * 25)
+                gevent.idle()
+            settle()
+            assert edge.health().facts["in_memory_bytes"] <= 2**20 + 65_536
+        for client in clients:
+            client.send(b".\r\n")
+            assert "250" == client.lines(1)[0][:3]
+
+        assert [2501 * 80] * 20 == [envelope.content.body.size_bytes for envelope in handoff.envelopes]
+        assert 0 == edge.health().facts["in_memory_bytes"]
+        assert [] == list(tmp_path.iterdir())
+
+    def test_case_105_without_a_folder_what_exceeds_the_budget_gets_452(self, make_edge, connect, handoff):
+        client = connect(make_edge(max_inflight_bytes=2**20)).begin()
+
+        client.send((b"x" * 78 + b"\r\n") * 30_000 + b".\r\n")
+
+        assert ["452 4.3.1"] == [line[:9] for line in client.lines(1)]
+        client.send(b"MAIL FROM:<>\r\nRCPT TO:<r@example.test>\r\nDATA\r\n")
+        client.lines(3)
+        client.send(MESSAGE)
+        assert "250" == client.lines(1)[0][:3]
+
+    def test_case_105_without_a_folder_mail_that_would_exceed_the_budget_is_refused_before_it_is_sent(
+        self, make_edge, connect, handoff
+    ):
+        edge = make_edge(max_inflight_bytes=2**20)
+        handoff.is_held = True
+        client, other = connect(edge).begin(), connect(edge).greet()
+        client.send((b"x" * 78 + b"\r\n") * 12_500 + b".\r\n")
+        handoff.arrived.wait()
+
+        assert "452 4.3.1 Too much mail on its way, try again later" == other.ask(b"MAIL FROM:<> SIZE=100000")[0]
+        assert "250" == other.ask(b"MAIL FROM:<> SIZE=10000")[0][:3]
+        handoff.go_on.set()
+        assert "250" == client.lines(1)[0][:3]

@@ -1,4 +1,4 @@
-"""Where lines and messages end, whatever the pieces: against a reference that goes octet by octet."""
+"""Where command lines end, whatever the pieces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdacore_edge_smtp.protocol.framing import BareLineFeed, DataReader, LineBuffer, LineTooLong
+from mdacore_edge_smtp.protocol.framing import BareLineFeed, LineBuffer, LineTooLong
 
 # Octets in which every end that is almost one comes up often.
 AWKWARD = st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"\r\n.", b"\r\n.\r\n", b"x", b"\0", b"\x85"])).map(
@@ -16,111 +16,9 @@ AWKWARD = st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"\r\n.", b"\r\
 )
 
 
-def reference(data: bytes) -> tuple[bytes, bool, bytes, bool]:
-    """What RFC 5321 §4.5.2 says, line by line: the octets, whether they end, what is left, whether all is CRLF."""
-    lines = data.split(b"\r\n")
-    whole, partial = lines[:-1], lines[-1]
-    if b"." not in whole:
-        return b"", False, b"", False
-    end = whole.index(b".")
-    message = whole[:end]
-    rest = b"\r\n".join([*whole[end + 1 :], partial])
-    is_clean = not any(b"\r" in line or b"\n" in line for line in message)
-    return b"".join(line.removeprefix(b".") + b"\r\n" for line in message), True, rest, is_clean
-
-
 def cut(data: bytes, positions: list[int]) -> list[bytes]:
     bounds = [0, *sorted({position % (len(data) + 1) for position in positions}), len(data)]
     return [data[start:end] for start, end in itertools.pairwise(bounds) if start < end]
-
-
-def read(pieces: list[bytes], max_size_bytes: int = 1 << 20) -> tuple[DataReader, bytes, bytes]:
-    """The reader after these pieces, what it gave, and what it left."""
-    reader = DataReader(max_size_bytes)
-    octets, rest = b"", b""
-    for piece in pieces:
-        if reader.is_ended:
-            rest += piece
-        else:
-            octets += reader.feed(piece)
-    return reader, octets, reader.rest + rest
-
-
-class TestDataReader:
-    @given(AWKWARD, st.lists(st.integers(min_value=0), max_size=8))
-    def test_it_agrees_with_the_reference_however_the_octets_are_cut(self, data, positions):
-        octets, is_ended, rest, is_clean = reference(data)
-
-        reader, got, left = read(cut(data, positions))
-
-        assert is_ended == reader.is_ended
-        if is_ended:
-            assert rest == left
-            assert is_clean is not reader.has_bare_line_end
-            if is_clean:
-                assert octets == got
-                assert len(octets) == reader.size_bytes
-
-    @given(AWKWARD)
-    def test_one_octet_at_a_time_is_the_same_as_all_at_once(self, data):
-        whole, at_once, rest_of_whole = read([data])
-        bytewise, one_by_one, rest_of_bytewise = read([data[i : i + 1] for i in range(len(data))])
-
-        assert whole.is_ended == bytewise.is_ended
-        if whole.is_ended:
-            assert rest_of_whole == rest_of_bytewise
-            assert whole.has_bare_line_end == bytewise.has_bare_line_end
-            if not whole.has_bare_line_end:
-                assert at_once == one_by_one
-
-    @given(st.lists(st.binary(max_size=20).map(lambda line: line.replace(b"\r", b"").replace(b"\n", b""))))
-    def test_a_message_that_was_stuffed_comes_out_as_it_was(self, lines):
-        message = b"".join(line + b"\r\n" for line in lines)
-        stuffed = b"".join((b"." + line if line.startswith(b".") else line) + b"\r\n" for line in lines)
-
-        reader, octets, rest = read([stuffed + b".\r\n" + b"QUIT\r\n"])
-
-        assert reader.is_ended
-        assert not reader.has_bare_line_end
-        assert message == octets
-        assert b"QUIT\r\n" == rest
-
-    def test_a_dot_alone_at_once_is_an_empty_message(self):
-        """Case 5: the CRLF of DATA counts as the one before it."""
-        reader, octets, _ = read([b".\r\n"])
-
-        assert reader.is_ended
-        assert b"" == octets
-        assert 0 == reader.size_bytes
-
-    def test_a_dot_in_the_middle_of_a_line_is_only_a_dot(self):
-        assert b"a.\r\nb\r\n" == read([b"a.\r\nb\r\n.\r\n"])[1]
-
-    def test_it_holds_no_more_than_the_beginning_of_an_end(self):
-        reader = DataReader(1 << 20)
-
-        given_out = b"".join(reader.feed(b"x" * 1000) for _ in range(100))
-
-        assert 100_000 == len(given_out)
-        assert b"" == reader._held
-
-    @given(AWKWARD, st.integers(min_value=0, max_value=6))
-    def test_a_message_is_too_big_exactly_if_its_octets_are_more_than_the_limit(self, data, limit):
-        octets, is_ended, rest, is_clean = reference(data)
-
-        reader, got, left = read([data[i : i + 1] for i in range(len(data))], limit)
-
-        if is_ended and is_clean:
-            assert (len(octets) > limit) is reader.is_too_big
-            assert max(0, len(octets) - limit) == reader.excess_bytes
-            assert rest == left
-            assert len(got) <= limit
-
-    def test_nothing_comes_out_once_it_is_too_big(self):
-        reader = DataReader(10)
-
-        assert b"" == reader.feed(b"x" * 11)
-        assert b"" == reader.feed(b"y" * 11)
 
 
 class TestLineBuffer:
@@ -184,3 +82,34 @@ class TestLineBuffer:
 
         assert b"bc" == buffer.take()
         assert b"" == buffer.take()
+
+    def test_take_some_gives_no_more_than_is_asked_for_and_leaves_the_rest(self):
+        buffer = LineBuffer(64)
+        buffer.append(b"a\r\nbcd")
+        buffer.next_line()
+
+        assert [b"b", b"cd", b""] == [buffer.take_some(1), buffer.take_some(5), buffer.take_some(5)]
+        assert buffer.is_used_up
+
+    def test_a_long_line_may_have_its_own_limit(self):
+        buffer = LineBuffer(8)
+        buffer.append(b"a" * 20 + b"\r\n" + b"b" * 20)
+
+        buffer.limit_bytes = 22
+
+        assert b"a" * 20 == buffer.next_line()
+        with pytest.raises(LineTooLong):
+            buffer.next_line()
+
+    def test_what_is_next_is_found_in_any_case(self):
+        buffer = LineBuffer(8)
+        buffer.append(b"auth x")
+
+        assert buffer.starts_with(b"AUTH ")
+        assert not buffer.starts_with(b"AUTH X Y")
+
+    def test_normalized_a_bare_lf_ends_a_line_and_a_bare_cr_does_not(self):
+        buffer = LineBuffer(64, normalizes=True)
+        buffer.append(b"a\nb\r\n\nc\rd\n")
+
+        assert [b"a", b"b", b"", b"c\rd", None] == [buffer.next_line() for _ in range(5)]

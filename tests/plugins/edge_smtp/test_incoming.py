@@ -10,6 +10,7 @@ import pytest
 
 from mdacore import FileBody, MemoryBody
 from mdacore_edge_smtp.incoming import HEAD_SIZE_BYTES, IncomingBody
+from mdacore_edge_smtp.memory import MemoryBudget
 
 THRESHOLD = 1000
 
@@ -101,6 +102,45 @@ class TestInAFile:
 
         gevent.get_hub().threadpool.join()
         assert [] == files(tmp_path)
+
+
+class TestBudget:
+    def test_what_exceeds_it_goes_to_a_file_below_the_threshold_too(self, tmp_path):
+        budget = MemoryBudget(1000)
+        first, second = (IncomingBody(tmp_path, 10**6, budget) for _ in range(2))
+
+        first.write(b"a" * 900)
+        second.write(b"b" * 900)
+
+        assert 900 == budget.held_bytes
+        assert 1 == len(files(tmp_path))
+        second.discard()
+        first.discard()
+
+    def test_without_a_folder_it_is_given_up_and_the_others_go_on(self):
+        budget = MemoryBudget(1000)
+        first, second = (IncomingBody(None, 100, budget) for _ in range(2))
+        first.write(b"a" * 900)
+
+        second.write(b"b" * 900)
+        second.write(b"b" * 900)
+
+        with pytest.raises(OSError) as raised:
+            second.finish()
+        assert errno.ENOSPC == raised.value.errno
+        assert b"a" * 900 == b"".join(first.finish().chunks())
+        assert 900 == budget.held_bytes
+
+    def test_all_is_given_back(self, tmp_path):
+        budget = MemoryBudget(1000)
+        for path, size_bytes in ((None, 100), (tmp_path, 100), (tmp_path, 5000), (None, 5000)):
+            body = IncomingBody(path, 500, budget)
+            body.write(b"x" * size_bytes)
+            body.write(b"x" * size_bytes)
+            body.discard()
+            body.discard()
+
+        assert 0 == budget.held_bytes
 
 
 class TestDiskFailure:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from gevent import socket
 
-from mdacore_edge_smtp.factory import ip_of
 from mdacore_edge_smtp.listeners import TcpAddress, UnixAddress, bind_all, close, name_of, parse_address
 
 ANY = "0.0.0.0"  # noqa: S104 (that both can be bound is what is tested)
@@ -96,19 +95,3 @@ class TestBindAll:
             bind_all([UnixAddress(path)])
 
         assert "precious" == path.read_text()
-
-
-class TestIpOf:
-    @pytest.mark.parametrize(
-        ("peer", "ip"),
-        [
-            (("192.0.2.1", 1), "192.0.2.1"),
-            (("::ffff:192.0.2.1", 1, 0, 0), "192.0.2.1"),
-            (("2001:db8::1", 1, 0, 0), "2001:db8::1"),
-            (("fe80::1%eth0", 1, 0, 2), "fe80::1"),
-            ("", ""),
-            (b"", ""),
-        ],
-    )
-    def test_a_peer_is_an_ip_or_nothing(self, peer, ip):
-        assert ip == ip_of(peer)

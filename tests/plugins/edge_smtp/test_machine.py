@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from mdacore import Greeting, MailCommand, RcptCommand, Reply
 from mdacore_edge_smtp.protocol import (
     CLOSED,
     NEED_DATA,
+    NEED_TLS,
     SMTP_EXTENSIONS,
     Connected,
     DataCommand,
@@ -24,6 +26,9 @@ from mdacore_edge_smtp.protocol import (
     offer,
 )
 
+from .machine_driver import Driver
+from .machine_driver import good_answer as driver_answer
+
 OK = Reply(code=250, enhanced="2.0.0", text="Ok")
 GO_ON = Reply(code=354, text="Go on")
 NO = Reply(code=550, enhanced="5.7.1", text="No")
@@ -36,20 +41,29 @@ SMALL = Limits(
     max_recipients=2,
     max_errors=4,
     max_idle_commands=3,
+    is_strict_sync=False,
+    max_auth_line_bytes=128,
 )
 TO_MESSAGE = b"EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"
 
-# Input in which commands, bad ends of lines and ends of messages come up often.
+# Input in which commands, bad ends of lines, ends of messages, chunks and exchanges come up often.
 TALK = st.lists(
     st.sampled_from(
         [
-            b"EHLO c\r\n", b"HELO c\r\n", b"MAIL FROM:<a@b>\r\n", b"MAIL FROM:<a@b> SIZE=9\r\n", b"RCPT TO:<c@d>\r\n",
-            b"RCPT TO:<c>\r\n", b"DATA\r\n", b"RSET\r\n", b"NOOP\r\n", b"VRFY x\r\n", b"QUIT\r\n", b"x\r\n", b".\r\n",
-            b"\n", b"\r", b"\0", b".", b"\r\n", b"\r\n.\r\n", b"text\r\n", b"..\r\n", b"\xff", b"y" * 50, b"data\r\n",
+            b"EHLO c\r\n", b"HELO c\r\n", b"LHLO c\r\n", b"MAIL FROM:<a@b>\r\n", b"MAIL FROM:<a@b> SIZE=9\r\n",
+            b"MAIL FROM:<\xc3\xbc@b> SMTPUTF8\r\n", b"RCPT TO:<c@d>\r\n", b"RCPT TO:<c>\r\n",
+            b"RCPT TO:<\xc3\xbc@xn--a>\r\n", b"RCPT TO:<\xc3\xbc@d> NOTIFY=NEVER\r\n", b"DATA\r\n", b"RSET\r\n",
+            b"NOOP\r\n", b"VRFY x\r\n", b"QUIT\r\n", b"x\r\n", b".\r\n", b"\n", b"\r", b"\0", b".", b"\r\n",
+            b"\r\n.\r\n", b"text\r\n", b"..\r\n", b"\xff", b"y" * 50, b"data\r\n", b"BDAT 4\r\n", b"BDAT 4 LAST\r\n",
+            b"BDAT 0 LAST\r\n", b"BDAT 41\r\n", b"BDAT x\r\n", b"bdat 1\r\n\r", b"AUTH PLAIN\r\n",
+            b"AUTH LOGIN YQ==\r\n",
+            b"AUTH PLAIN AGEAYg==\r\n", b"AGEAYg==\r\n", b"AUTH LOGIN " + b"A" * 70, b"*\r\n", b"XCLIENT NAME=a\r\n",
         ]
     ),
     max_size=40,
 ).map(b"".join)  # fmt: skip
+TALK_WITH_TLS = st.lists(TALK | st.just(b"STARTTLS\r\n"), max_size=6)
+LINE_ENDS = st.sampled_from(["refuse", "normalize"])
 
 
 def new(limits: Limits = SMALL) -> ServerProtocol:
@@ -126,28 +140,47 @@ class TestEvents:
         assert CLOSED is protocol.next_event()
         assert b"" == protocol.data_to_send()
 
-    @given(TALK)
-    def test_one_octet_at_a_time_gives_the_same_as_all_at_once(self, data):
+    @given(TALK, LINE_ENDS, st.booleans())
+    def test_one_octet_at_a_time_gives_the_same_as_all_at_once(self, data, line_ends, is_lmtp):
         """Replies and events alike; only the pieces of a message may be cut otherwise."""
-        whole, bytewise = started(), started()
+        limits = attrs.evolve(SMALL, line_ends=line_ends)
+        whole, bytewise = Driver(limits, is_lmtp=is_lmtp), Driver(limits, is_lmtp=is_lmtp)
+        whole.run(), bytewise.run()
 
-        events_of_whole = drive(whole, data)
-        events_of_bytewise = [event for i in range(len(data)) for event in drive(bytewise, data[i : i + 1])]
+        assert whole.send(data) == bytewise.one_by_one(data)
+        assert whole.protocol.end_reason == bytewise.protocol.end_reason
+        assert joined(whole.events) == joined(bytewise.events)
 
-        assert whole.data_to_send() == bytewise.data_to_send()
-        assert whole.end_reason == bytewise.end_reason
-        assert joined(events_of_whole) == joined(events_of_bytewise)
+    @given(TALK_WITH_TLS, st.randoms(use_true_random=False), st.booleans(), st.booleans())
+    def test_no_octets_and_no_answers_make_it_raise(self, pieces, chance, is_strict_sync, is_lmtp):
+        def choose(event):
+            return chance.choice([driver_answer(event), driver_answer(event), NO, LATER, CLOSE])
 
-    @given(TALK, st.randoms(use_true_random=False))
-    def test_no_octets_and_no_answers_make_it_raise(self, data, chance):
-        def answer(event):
-            return chance.choice([good_answer(event), NO, LATER, CLOSE])
+        driver = Driver(attrs.evolve(SMALL, is_strict_sync=is_strict_sync), is_lmtp=is_lmtp, choose=choose)
+        driver.run()
+        for piece in pieces:
+            driver.send(piece)
+            if driver.protocol.next_event() is NEED_TLS:
+                driver.protocol.tls_started()
 
-        protocol = new()
+        assert driver.protocol.next_event() in (NEED_DATA, CLOSED)
 
-        drive(protocol, data, answer)
+    @given(TALK)
+    def test_each_message_is_refused_or_asked_about_and_never_both(self, data):
+        """Between a go-ahead and the next one there is at most one end, and RSET and the like may stand for it."""
+        driver = Driver(SMALL)
+        driver.run()
+        driver.send(data)
 
-        assert protocol.next_event() in (NEED_DATA, CLOSED)
+        is_open = False
+        for event in driver.events:
+            if isinstance(event, DataCommand):
+                is_open = True
+            elif isinstance(event, (MessageEnded, MessageRefused)):
+                assert is_open
+                is_open = False
+            elif isinstance(event, MessageOctets):
+                assert is_open
 
 
 def joined(events: list[Event]) -> list[object]:

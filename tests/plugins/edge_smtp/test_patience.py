@@ -7,7 +7,12 @@ import pytest
 from mdacore_edge_smtp.patience import Patience, Timeouts
 
 TIMEOUTS = Timeouts(
-    command_timeout_s=300, data_timeout_s=200, data_min_rate_bytes=500, send_timeout_s=60, session_timeout_s=3600
+    command_timeout_s=300,
+    data_timeout_s=200,
+    data_min_rate_bytes=500,
+    send_timeout_s=60,
+    session_timeout_s=3600,
+    handshake_timeout_s=30,
 )
 
 
@@ -74,5 +79,14 @@ class TestReplies:
         assert 5060 == patience.deadline_at
 
 
+def test_a_handshake_counts_from_its_beginning_whatever_is_sent_meanwhile(patience):
+    patience.expect_handshake(1000.0)
+    patience.expect_acceptance(1020.0)
+
+    patience.expect_handshake(1000.0)
+
+    assert 1030 == patience.deadline_at
+
+
 def test_the_shortest_timeout_is_told():
-    assert 60 == TIMEOUTS.shortest_s
+    assert 30 == TIMEOUTS.shortest_s

@@ -208,7 +208,7 @@ class TestValidators:
     def test_a_refusal_is_the_answer_and_what_depends_on_it_is_refused(self, make_wire, handoff, stage, expected):
         wire = make_wire(Asked(**{stage: NO}).chain())
 
-        lines = wire.send(b"EHLO c\r\n" + TO_DATA)
+        lines = wire.send(b"EHLO c\r\n") + wire.send(TO_DATA)
 
         assert "550 5.7.1 No" in lines
         assert expected == [line[:9] for line in lines][-len(expected) :] if expected else True
@@ -240,7 +240,7 @@ class TestValidators:
     def test_a_success_replaces_the_text_alone(self, make_wire, stage, expected):
         wire = make_wire(Asked(**{stage: FINE}).chain())
 
-        lines = wire.send(b"EHLO c\r\n" + TO_DATA) + wire.send(b".\r\n")
+        lines = wire.send(b"EHLO c\r\n") + wire.send(TO_DATA) + wire.send(b".\r\n")
 
         assert expected in lines
 
@@ -373,6 +373,16 @@ class TestReset:
 
             assert wire.session.sender is None
             assert wire.send(b"RCPT TO:<r@example.test>\r\n")[0].startswith("503 5.5.1")
+
+    def test_a_refused_rset_changes_nothing(self, make_wire, handoff):
+        wire = make_wire(Chain(reset=(lambda _: NO,))).greet()
+        wire.send(b"MAIL FROM:<a@b>\r\nRCPT TO:<r@example.test>\r\n")
+
+        assert [str(NO)] == wire.send(b"RSET\r\n")
+
+        wire.send(b"RCPT TO:<r2@example.test>\r\nDATA\r\n")
+        assert ["250 2.0.0 queued as Q"] == wire.send(b".\r\n")
+        assert 2 == len(handoff.envelopes[0].recipients)
 
     def test_a_refused_ehlo_changes_nothing(self, make_wire, log):
         answers: list[Reply | None] = [None, NO]

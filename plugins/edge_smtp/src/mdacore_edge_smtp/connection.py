@@ -1,31 +1,22 @@
-"""Connection: carries octets between one socket and one protocol, and ends it in order, whoever wants it ended.
+"""Connection: carries octets between one transport and one protocol, and ends it in order, whoever wants it ended.
 
-Invariants: one greenlet reads the socket and says what is written; others only mark it and wake it (`end`,
-`end_if_overdue`), so that no exception strikes between two statements; a reply leaves before the event loop waits for
-anything.
+Invariants: one greenlet receives and says what is sent; others only mark it and wake it (`end`, `end_if_overdue`), so
+that no exception strikes between two statements; a reply leaves before the event loop waits for anything.
 """
 
 from __future__ import annotations
 
-import contextlib
-import enum
-
 import attrs
 import gevent
-from gevent import socket
 
 from mdacore import Clock, EventLog, Reply
 from mdacore_edge_smtp import events
 from mdacore_edge_smtp.outbox import Outbox
 from mdacore_edge_smtp.patience import Patience
-from mdacore_edge_smtp.protocol import CLOSED, NEED_DATA, QUIT, MessageEnded, ServerProtocol
+from mdacore_edge_smtp.protocol import CLOSED, NEED_DATA, NEED_TLS, QUIT, MessageEnded, ServerProtocol
 from mdacore_edge_smtp.session import SmtpSession
-
-PIECE_SIZE_BYTES = 65_536
-"""What is read at once, what is taken before others have a turn, and what is thrown away at most before a close."""
-
-_READ = 1
-"""libev's EV_READ, which `loop.io` takes as a number."""
+from mdacore_edge_smtp.tls import ChooseContext
+from mdacore_edge_smtp.transport import PIECE_SIZE_BYTES, SecureTransport, Transport
 
 LINGER_S = 2.0
 """How long a client whose connection we end may take to read why."""
@@ -34,18 +25,6 @@ _CLIENT_LEFT = "client left"
 _ENDED_BY_CLIENT = frozenset((QUIT, _CLIENT_LEFT))
 
 TIMED_OUT = Reply(code=421, enhanced="4.4.2", text="Timeout, closing connection")
-
-
-class _RepliesLeft(Exception):
-    """Thrown into the greenlet that waits for its client: the client has not taken all that was sent."""
-
-
-class Doing(enum.Enum):
-    """What the connection's greenlet is doing."""
-
-    WORKING = enum.auto()
-    RECEIVING = enum.auto()
-    SENDING = enum.auto()
 
 
 @attrs.frozen
@@ -65,13 +44,29 @@ class Slowness:
     delay_s: float
 
 
+@attrs.frozen(kw_only=True)
+class Opening:
+    """What comes before the greeting.
+
+    Attributes:
+        choose_context: for TLS, at once or when the client asks for it.
+        is_tls: the handshake comes first (RFC 8314 §3).
+        greet_delay_s: how long to wait for clients that talk before their turn.
+    """
+
+    choose_context: ChooseContext
+    is_tls: bool = False
+    greet_delay_s: float = 0.0
+
+
 class Connection:
     """One client's connection. `run` is its greenlet's work; the rest may be called from other greenlets."""
 
     def __init__(
         self,
-        sock: socket.socket,
+        transport: Transport,
         *,
+        opening: Opening,
         protocol: ServerProtocol,
         session: SmtpSession,
         patience: Patience,
@@ -80,7 +75,8 @@ class Connection:
         clock: Clock,
         log: EventLog,
     ) -> None:
-        self._sock = sock
+        self._transport = transport
+        self._opening = opening
         self._protocol = protocol
         self._session = session
         self._patience = patience
@@ -88,12 +84,9 @@ class Connection:
         self._outbox = outbox
         self._clock = clock
         self._log = log
-        self._doing = Doing.WORKING
         self._ending: Ending | None = None
         self._error_count = 0
         self._taken_bytes = 0
-        self._unsent = b""
-        self._is_in_flow = False
 
     # --- for others
 
@@ -108,28 +101,12 @@ class Connection:
         Never blocks. What the session is working on is finished first, forced or not.
         """
         self._ending = Ending(reply, reason, is_forced)
-        # A greenlet that waits gets an OSError there, or an end of file; one that does not wait is not interrupted.
-        with contextlib.suppress(OSError):  # the client may be gone already
-            if self._doing is Doing.RECEIVING and self._is_to_end:
-                self._sock.shutdown(socket.SHUT_RD)
-            elif self._doing is Doing.SENDING and is_forced:
-                self._sock.shutdown(socket.SHUT_RDWR)
+        self._transport.interrupt(receiving=self._is_to_end, sending=is_forced)
 
     def end_if_overdue(self, now: float) -> None:
         """Force the end if the client has used up its time (monotonic seconds)."""
-        if self._doing is not Doing.WORKING and now > self._patience.deadline_at:
+        if self._transport.is_waiting and now > self._patience.deadline_at:
             self.end(TIMED_OUT, reason="timeout", is_forced=True)
-
-    def send_now(self, octets: bytes) -> None:
-        """For the outbox: send what the socket takes; the rest, and any error, is the greenlet's."""
-        try:
-            sent_bytes = self._sock.send(octets)
-        except OSError:
-            sent_bytes = 0
-        if sent_bytes < len(octets):
-            self._unsent = octets[sent_bytes:]
-            if self._doing is Doing.RECEIVING:
-                self._hub.cancel_wait(self._readable, _RepliesLeft())
 
     # --- for its greenlet
 
@@ -140,10 +117,9 @@ class Connection:
         """
         started_at = self._clock.monotonic()
         self._log.debug(events.EDGE_SESSION_OPENED, ip=self._session.client.ip)
-        self._sock.settimeout(0)  # it never waits by itself: the connection knows what for
-        self._hub = gevent.get_hub()
-        self._readable = self._hub.loop.io(self._sock.fileno(), _READ)
+        self._transport.open()
         try:
+            self._begin()
             self._converse()
         except OSError as error:
             self._protocol.close(reason=self._ending.reason if self._ending else f"connection lost: {error.strerror}")
@@ -152,17 +128,28 @@ class Connection:
             self._protocol.close(reason="interrupted")
             self._session.close()
             self._outbox.empty()
-            self._readable.close()
-            self._sock.close()
+            self._transport.close()
             self._log.info(
                 events.EDGE_SESSION_CLOSED,
                 ip=self._session.client.ip,
                 helo=self._session.client.helo,
+                tls=self._transport.tls_version,
                 reason=self._protocol.end_reason,
                 accepted_count=self._session.accepted_count,
                 rejected_count=self._session.rejected_count,
                 duration_s=round(self._clock.monotonic() - started_at, 3),
             )
+
+    def _begin(self) -> None:
+        if self._opening.is_tls:
+            self._start_tls()
+        if self._opening.greet_delay_s > 0:
+            self._clock.sleep(self._opening.greet_delay_s)
+            data = self._transport.receive_at_once()
+            if data:
+                self._take(data)
+            elif data is not None:
+                self._protocol.close(reason=_CLIENT_LEFT)
 
     def _converse(self) -> None:
         protocol, session = self._protocol, self._session
@@ -174,12 +161,12 @@ class Connection:
                 self._flush()
                 self._receive()
             elif event is CLOSED:
-                self._flush()
-                self._outbox.empty()
-                if self._unsent:
-                    self._send_rest()
-                self._linger()
+                self._send_all()
+                self._part()
                 return
+            elif event is NEED_TLS:
+                self._send_all()
+                self._start_tls()
             else:
                 if type(event) is MessageEnded:
                     self._flush()
@@ -194,19 +181,13 @@ class Connection:
         """Wait for what the client sends next, and take it. Returns at once where the connection is to end."""
         data: bytes | None = None
         while data is None and (self._ending is None or not self._is_to_end):
-            if self._unsent:
+            if self._transport.unsent:
                 self._send_rest()
-            self._doing = Doing.RECEIVING
             try:
-                if not self._is_in_flow:  # nothing is there yet, and to find that out by `recv` costs an exception
-                    self._hub.wait(self._readable)
-                data = self._sock.recv(PIECE_SIZE_BYTES)
-            except (BlockingIOError, _RepliesLeft):
-                self._is_in_flow = False
+                data = self._transport.receive()
             except OSError:
                 if not self._is_to_end:
                     raise
-            self._doing = Doing.WORKING
         if data:
             self._take(data)
         elif data is not None and not self._is_to_end:
@@ -215,8 +196,8 @@ class Connection:
 
     def _take(self, data: bytes) -> None:
         self._session.accepted_reply = None
-        self._is_in_flow = self._protocol.is_message_open
-        if self._is_in_flow:
+        self._transport.is_in_flow = is_in_flow = self._protocol.is_message_open
+        if is_in_flow:
             self._patience.note_message_grown(len(data), self._clock.monotonic())
         self._protocol.receive(data)
         # `recv` does not yield while the client keeps up, and a fast one would have the hub for itself.
@@ -232,21 +213,23 @@ class Connection:
             return
         if self._protocol.error_count != self._error_count:
             self._hold_back()
-        if self._unsent:
+        if self._transport.unsent:
             self._send_rest()
-        self._outbox.post(self, octets)
-        self._is_in_flow = False
+        self._outbox.post(self._transport, octets)
+        self._transport.is_in_flow = False
         self._expect_client()
+
+    def _send_all(self) -> None:
+        """Let the replies go, and wait until the client has taken them."""
+        self._flush()
+        self._outbox.empty()
+        if self._transport.unsent:
+            self._send_rest()
 
     def _send_rest(self) -> None:
         """Wait until the client has taken what the outbox could not send. Raises OSError: it never will."""
         self._patience.expect_acceptance(self._clock.monotonic())
-        self._doing = Doing.SENDING
-        rest, self._unsent = self._unsent, b""
-        self._sock.settimeout(None)
-        self._sock.sendall(rest)
-        self._sock.settimeout(0)
-        self._doing = Doing.WORKING
+        self._transport.send_rest()
         self._expect_client()
 
     def _expect_client(self) -> None:
@@ -261,18 +244,39 @@ class Connection:
         if self._slowness.delay_s > 0 and self._error_count > self._slowness.after_errors:
             self._clock.sleep(self._slowness.delay_s)
 
-    def _linger(self) -> None:
-        """Let the client read our last words: closing with octets unread would reset the connection under them."""
-        if self._protocol.end_reason in _ENDED_BY_CLIENT:
-            return
-        self._patience.expect_close(self._clock.monotonic(), LINGER_S)
-        self._doing = Doing.RECEIVING
-        self._sock.settimeout(None)
-        left_bytes = PIECE_SIZE_BYTES
-        with contextlib.suppress(OSError):  # whatever goes wrong now, it is over
-            self._sock.shutdown(socket.SHUT_WR)
-            while left_bytes > 0 and (data := self._sock.recv(left_bytes)):
-                left_bytes -= len(data)
+    def _part(self) -> None:
+        self._transport.say_goodbye()
+        if self._protocol.end_reason not in _ENDED_BY_CLIENT:
+            self._patience.expect_close(self._clock.monotonic(), LINGER_S)
+            self._transport.linger()
+
+    def _start_tls(self) -> None:
+        """Shake hands, and forget what was said in clear; or close the protocol, without a word.
+
+        Raises OSError: the connection is lost, or what comes is not TLS.
+        """
+        began_at = self._clock.monotonic()
+        early: bytes | None = None
+        self._transport = secure = SecureTransport(self._transport, self._opening.choose_context)
+        while not (secure.is_established or self._protocol.end_reason):
+            if secure.unsent:
+                self._send_rest()
+            self._patience.expect_handshake(began_at)
+            early = secure.receive()
+            if self._ending is not None and self._is_to_end:
+                self._protocol.close(reason=self._ending.reason)
+            elif early == b"":
+                self._protocol.close(reason=_CLIENT_LEFT)
+        if not self._protocol.end_reason:
+            self._go_on_under_tls(early or b"")
+
+    def _go_on_under_tls(self, early: bytes) -> None:
+        if not self._opening.is_tls:
+            self._protocol.tls_started()
+        self._session.tls_started()
+        self._expect_client()
+        if early:
+            self._take(early)
 
     def _note_unconfirmed(self) -> None:
         if self._session.accepted_reply is not None:

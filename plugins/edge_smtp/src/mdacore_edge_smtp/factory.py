@@ -2,41 +2,74 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from gevent import socket
 
 from mdacore import Client, EdgeContext
+from mdacore_edge_smtp.admission import Admission, Allowance
+from mdacore_edge_smtp.certificates import Certificates, pairs_of
 from mdacore_edge_smtp.config import SmtpConfig
-from mdacore_edge_smtp.connection import Connection, Slowness
+from mdacore_edge_smtp.connection import Connection, Opening, Slowness
+from mdacore_edge_smtp.memory import MemoryBudget
+from mdacore_edge_smtp.networks import Networks
 from mdacore_edge_smtp.outbox import Outbox
 from mdacore_edge_smtp.patience import Patience, Timeouts
-from mdacore_edge_smtp.protocol import SMTP_EXTENSIONS, Limits, ServerProtocol, offer
+from mdacore_edge_smtp.protocol import Limits, ServerProtocol
 from mdacore_edge_smtp.session import SmtpSession
 from mdacore_edge_smtp.session_ids import SessionIds
 from mdacore_edge_smtp.session_wiring import wiring
+from mdacore_edge_smtp.transport import Transport
 
 
 class ConnectionFactory:
-    """Makes connections that share one configuration. What is the same for all of them is made once."""
+    """Makes connections that share one configuration. What is the same for all of them is made once.
 
-    def __init__(self, config: SmtpConfig, context: EdgeContext) -> None:
+    Attributes:
+        budget: what all messages on their way may hold in memory.
+    """
+
+    def __init__(
+        self,
+        config: SmtpConfig,
+        context: EdgeContext,
+        *,
+        certificates: Certificates | None = None,
+        admission: Admission | None = None,
+    ) -> None:
         self._context = context
         self._edge_name = context.instance.rpartition(".")[2]
         self._ids = SessionIds(context.clock)
         self._limits = _limits(config)
-        self._offered = offer(SMTP_EXTENSIONS, max_message_size_bytes=config.max_message_size_bytes)
-        self._wiring = wiring(config, context)
+        self._certificates = certificates or Certificates(pairs_of(config.tls, context), config.tls)
+        self.budget = MemoryBudget(config.max_inflight_bytes)
+        self._wiring = wiring(
+            config,
+            context,
+            is_lmtp=config.is_lmtp,
+            has_starttls=config.tls.is_on,
+            budget=self.budget,
+            admission=admission or new_admission(config),
+        )
+        self._first_offer = self._wiring.offers.of(is_tls=False, is_proxy=False)
+        self._openings = {
+            is_tls: Opening(choose_context=self._certificates.choose, is_tls=is_tls, greet_delay_s=config.greet_delay_s)
+            for is_tls in (False, True)
+        }
         self._outbox = Outbox()
         self._slowness = Slowness(after_errors=config.max_errors // 2, delay_s=config.error_delay_s)
         self.timeouts = _timeouts(config)
 
-    def new(self, sock: socket.socket, peer: object) -> Connection:
-        """A connection for an accepted socket; `peer` is its address as accept gave it."""
-        client = Client(ip=ip_of(peer), edge=self._edge_name, session_id=self._ids.next())
-        protocol = ServerProtocol(limits=self._limits, offered=self._offered)
+    def new(self, sock: socket.socket, ip: str, *, is_tls: bool = False) -> Connection:
+        """A connection for an accepted socket.
+
+        Args:
+            ip: the client's address, ``""`` for a UNIX socket.
+            is_tls: a handshake comes first.
+        """
+        client = Client(ip=ip, edge=self._edge_name, session_id=self._ids.next())
+        protocol = ServerProtocol(limits=self._limits, offered=self._first_offer, is_lmtp=self._wiring.is_lmtp)
         return Connection(
-            sock,
+            Transport(sock),
+            opening=self._openings[is_tls],
             protocol=protocol,
             session=SmtpSession(self._wiring, protocol, client),
             patience=Patience(self.timeouts, self._context.clock.monotonic()),
@@ -47,15 +80,18 @@ class ConnectionFactory:
         )
 
 
-def ip_of(peer: object) -> str:
-    """A peer's IP address as text, without a scope, IPv4 as IPv4 on a socket for both; ``""`` for a UNIX socket."""
-    if not isinstance(peer, tuple):
-        return ""
-    host = str(peer[0])
-    if ":" not in host:
-        return host
-    ip = ipaddress.IPv6Address(host.partition("%")[0])
-    return str(ip.ipv4_mapped or ip)
+def new_admission(config: SmtpConfig) -> Admission:
+    """Who may open a session, as configured."""
+    return Admission(
+        Allowance(
+            max_sessions=config.max_sessions,
+            max_per_address=config.max_sessions_per_address,
+            max_per_network=config.max_sessions_per_network,
+            max_new_a_minute=config.max_new_sessions_a_minute,
+            max_auth_failures_an_hour=config.max_auth_failures_an_hour,
+            trusted=Networks(config.trusted_networks),
+        )
+    )
 
 
 def _limits(config: SmtpConfig) -> Limits:
@@ -66,6 +102,10 @@ def _limits(config: SmtpConfig) -> Limits:
         max_recipients=config.max_recipients,
         max_errors=config.max_errors,
         max_idle_commands=config.max_idle_commands,
+        max_messages=config.max_messages,
+        max_auth_failures=config.max_auth_failures,
+        line_ends=config.line_ends,
+        is_strict_sync=config.strict_synchronization,
     )
 
 
@@ -76,4 +116,5 @@ def _timeouts(config: SmtpConfig) -> Timeouts:
         data_min_rate_bytes=config.data_min_rate_bytes,
         send_timeout_s=config.send_timeout_s,
         session_timeout_s=config.session_timeout_s,
+        handshake_timeout_s=config.tls.handshake_timeout_s,
     )

@@ -1,14 +1,17 @@
 """IncomingBody: the octets of one message as they arrive, in memory and past a threshold in a file.
 
-Invariants: with a folder to spill to, memory holds at most the threshold and one piece; after `discard` there is no
-file.
+Invariants: with a folder to spill to, memory holds at most the threshold and one piece, and no more than one piece
+while the budget of all messages is exceeded; after `discard` there is no file, and nothing is held.
 """
 
 from __future__ import annotations
 
+import errno
+import sys
 from pathlib import Path
 
 from mdacore import Body, FileBody, MemoryBody
+from mdacore_edge_smtp.memory import MemoryBudget
 from mdacore_edge_smtp.spool_file import SpoolFile
 
 HEAD_SIZE_BYTES = 65_536
@@ -21,9 +24,10 @@ class IncomingBody:
         head: once finished, the message's beginning: all of a body in memory, `HEAD_SIZE_BYTES` of one in a file.
     """
 
-    def __init__(self, spool_path: Path | None, threshold_bytes: int) -> None:
+    def __init__(self, spool_path: Path | None, threshold_bytes: int, budget: MemoryBudget | None = None) -> None:
         self._spool_path = spool_path
         self._threshold_bytes = threshold_bytes
+        self._budget = budget or MemoryBudget(sys.maxsize)
         self._pieces: list[bytes] = []
         self._held_bytes = 0
         self._file: SpoolFile | None = None
@@ -36,11 +40,9 @@ class IncomingBody:
             return
         self._pieces.append(octets)
         self._held_bytes += len(octets)
-        if self._held_bytes > self._threshold_bytes and self._spool_path is not None:
-            try:
-                self._spill(self._spool_path)
-            except OSError as error:
-                self._failure = error
+        self._budget.held_bytes += len(octets)
+        if self._held_bytes > self._threshold_bytes or self._budget.is_exceeded:
+            self._make_room()
 
     def finish(self) -> Body:
         """The whole body; a file is complete and closed then, but not synced. May block on the disk.
@@ -58,14 +60,31 @@ class IncomingBody:
 
     def discard(self) -> None:
         """Forget everything and remove the file. Idempotent."""
-        self._pieces = []
+        self._let_go()
         file, self._file = self._file, None
         if file is not None:
             file.remove()
 
+    def _make_room(self) -> None:
+        if self._spool_path is not None:
+            try:
+                self._spill(self._spool_path)
+            except OSError as error:
+                self._give_up(error)
+        elif self._budget.is_exceeded:
+            self._give_up(OSError(errno.ENOSPC, "no memory left for messages, and no folder to put them in"))
+
     def _spill(self, folder: Path) -> None:
-        pieces, self._pieces, self._held_bytes = self._pieces, [], 0
         if self._file is None:
-            self.head = b"".join(pieces)[:HEAD_SIZE_BYTES]
+            self.head = b"".join(self._pieces)[:HEAD_SIZE_BYTES]
             self._file = SpoolFile(folder)
-        self._file.append(pieces)
+        self._file.append(self._pieces)
+        self._let_go()
+
+    def _give_up(self, error: OSError) -> None:
+        self._failure = error
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._budget.held_bytes -= self._held_bytes
+        self._pieces, self._held_bytes = [], 0

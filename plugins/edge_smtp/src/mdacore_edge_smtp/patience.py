@@ -19,11 +19,13 @@ class Timeouts:
     data_min_rate_bytes: float
     send_timeout_s: float
     session_timeout_s: float
+    handshake_timeout_s: float
 
     @property
     def shortest_s(self) -> float:
         """The shortest of them all."""
-        return min(self.command_timeout_s, self.data_timeout_s, self.send_timeout_s, self.session_timeout_s)
+        within_a_session = min(self.command_timeout_s, self.data_timeout_s, self.send_timeout_s)
+        return min(within_a_session, self.handshake_timeout_s, self.session_timeout_s)
 
 
 class Patience:
@@ -56,6 +58,10 @@ class Patience:
     def expect_acceptance(self, now: float) -> None:
         """The client is to take our replies, also when the session's time is over."""
         self.deadline_at = now + self._timeouts.send_timeout_s
+
+    def expect_handshake(self, began_at: float) -> None:
+        """The client has begun, or is to begin, a TLS handshake; nothing that it sends on the way buys it more time."""
+        self.deadline_at = min(began_at + self._timeouts.handshake_timeout_s, self._session_ends_at)
 
     def expect_close(self, now: float, linger_s: float) -> None:
         """The client is to close."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import attrs
 
-from mdacore import Chain, Clock, EdgeContext, EventLog, Handoff, fold_domain
+from mdacore import Chain, Clock, EdgeContext, EventLog, Handoff
+from mdacore_edge_smtp.admission import Admission
 from mdacore_edge_smtp.config import SmtpConfig
-from mdacore_edge_smtp.protocol import POSTMASTER
+from mdacore_edge_smtp.lookup import LookupTable
+from mdacore_edge_smtp.memory import MemoryBudget
+from mdacore_edge_smtp.networks import Networks
+from mdacore_edge_smtp.offers import Offers
+from mdacore_edge_smtp.recipients import Recipients, Rules
 
 
 @attrs.frozen(kw_only=True)
@@ -14,38 +19,78 @@ class SessionWiring:
     """What all sessions of one edge share.
 
     Attributes:
-        domains: folded; mail for any other is refused.
-        postmaster: where mail for the bare name goes (RFC 5321 §4.5.1).
-        spool_threshold_bytes: larger bodies go to a file, if the queue has a spool folder.
-        max_hops: more Received fields than these are a loop.
-        adds_received: put a Received field on top.
+        open_domains: folded; whatever is sent there is accepted, and `recipients` need not be asked.
+        relay_networks: who is in there may send to any domain.
+        xclient_from: who is in there is believed when it speaks for others.
+        has_gate: MAIL needs TLS or a user.
+        has_one_rcpt: a transaction has one recipient, since its only reply could not tell of several.
+        budget: of the memory that all messages on their way share.
+        admission: is told who fails to authenticate.
     """
 
+    config: SmtpConfig
     hostname: str
-    domains: frozenset[str]
-    postmaster: str
-    spool_threshold_bytes: int
-    max_hops: int
-    adds_received: bool
+    is_lmtp: bool
+    open_domains: frozenset[str]
+    recipients: Recipients
+    relay_networks: Networks
+    xclient_from: Networks
+    offers: Offers
+    has_gate: bool
+    has_one_rcpt: bool
+    budget: MemoryBudget
+    admission: Admission
     handoff: Handoff
     validators: Chain
     clock: Clock
     log: EventLog
 
 
-def wiring(config: SmtpConfig, context: EdgeContext) -> SessionWiring:
-    """Without domains, mail is accepted for localhost and the host's own name; postmaster alone is at the first."""
-    hostname = config.hostname or context.hostname
-    domains = config.domains or (hostname, "localhost")
+def wiring(
+    config: SmtpConfig,
+    context: EdgeContext,
+    *,
+    budget: MemoryBudget,
+    admission: Admission,
+    is_lmtp: bool = False,
+    has_starttls: bool = False,
+) -> SessionWiring:
+    """Everything that does not change from one session to the next. No I/O."""
+    recipients = Recipients(_rules(config, context))
+    has_one_rcpt = context.handoff.is_proxy and not is_lmtp
     return SessionWiring(
-        hostname=hostname,
-        domains=frozenset(map(fold_domain, domains)),
-        postmaster=f"{POSTMASTER}@{domains[0]}",
-        spool_threshold_bytes=config.spool_threshold_bytes,
-        max_hops=config.max_hops,
-        adds_received=config.received,
+        config=config,
+        hostname=config.hostname or context.hostname,
+        is_lmtp=is_lmtp,
+        open_domains=recipients.open_domains,
+        recipients=recipients,
+        relay_networks=Networks(config.relay_networks),
+        xclient_from=Networks(config.xclient_from),
+        offers=Offers(
+            config=config,
+            max_recipients=1 if has_one_rcpt else config.max_recipients,
+            has_tls=has_starttls,
+            has_auth=bool(context.validators.auth),
+        ),
+        has_gate=config.require_auth or config.require_tls,
+        has_one_rcpt=has_one_rcpt,
+        budget=budget,
+        admission=admission,
         handoff=context.handoff,
         validators=context.validators,
         clock=context.clock,
         log=context.log,
+    )
+
+
+def _rules(config: SmtpConfig, context: EdgeContext) -> Rules:
+    """Without domains, mail is accepted for localhost and the host's own name."""
+    file = config.recipients_file
+    return Rules(
+        domains=config.domains or (config.hostname or context.hostname, "localhost"),
+        listed=config.recipients,
+        table=None if file is None else LookupTable(context.resolve(file), clock=context.clock, log=context.log),
+        catch_all=config.catch_all,
+        delimiter=config.recipient_delimiter,
+        postmaster=config.postmaster,
     )

@@ -24,19 +24,26 @@ def sanitised(helo: str) -> str:
 
 
 def received_field(
-    client: Client, *, hostname: str, transaction_id: str, recipients: Sequence[str], received_at: float
+    client: Client,
+    *,
+    hostname: str,
+    transaction_id: str,
+    recipients: Sequence[str],
+    received_at: float,
+    is_smtputf8: bool = False,
 ) -> bytes:
-    """The Received field of RFC 5321 §4.4, folded, with its CRLF.
+    """The Received field of RFC 5321 §4.4, folded, with its CRLF; in UTF-8 only where `is_smtputf8`.
 
     A recipient is named only where there is just one: otherwise each would learn of the others (RFC 5321 §7.2).
     """
-    source = f" ([{_literal(client.ip)}])" if client.ip else ""
-    rcpt = f"\r\n\tfor <{recipients[0]}>" if len(recipients) == 1 else ""
+    rcpt = ""
+    if len(recipients) == 1 and (is_smtputf8 or recipients[0].isascii()):
+        rcpt = f"\r\n\tfor <{recipients[0]}>"
     return (
-        f"Received: from {client.helo}{source}\r\n"
+        f"Received: from {client.helo}{_source(client)}\r\n"
         f"\tby {hostname} with {client.protocol} id {transaction_id}{rcpt};\r\n"
         f"\t{_date(int(received_at))}\r\n"
-    ).encode("ascii")
+    ).encode()
 
 
 def has_looped(head: bytes, *, max_hops: int) -> bool:
@@ -46,6 +53,14 @@ def has_looped(head: bytes, *, max_hops: int) -> bool:
     if head.count(b"\n", 0, end) < max_hops:
         return False
     return sum(1 for _ in _RECEIVED.finditer(head, 0, end)) > max_hops
+
+
+def _source(client: Client) -> str:
+    """RFC 5321 §4.4's TCP-info. A name is only what a trusted proxy has looked up."""
+    if not client.ip:
+        return ""
+    host = f"{client.host} " if client.host else ""
+    return f" ({host}[{_literal(client.ip)}])"
 
 
 def _literal(ip: str) -> str:

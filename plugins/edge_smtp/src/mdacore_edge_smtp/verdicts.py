@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import attrs
 
-from mdacore import LOCAL_ERROR, STORAGE_FULL, Reply
+from mdacore import LOCAL_ERROR, STORAGE_FULL, Identity, Reply
+
+BAD_CREDENTIALS = Reply(code=535, enhanced="5.7.8", text="Authentication credentials invalid")
+AUTHENTICATED = Reply(code=235, enhanced="2.7.0", text="Authentication successful")
 
 
 def verdict(checks: Iterable[Callable[..., Reply | None]], default: Reply, *arguments: object) -> Reply:
@@ -22,6 +26,28 @@ def verdict(checks: Iterable[Callable[..., Reply | None]], default: Reply, *argu
         elif refusal is None:
             refusal = reply
     return default if refusal is None else refusal
+
+
+def auth_verdict(
+    checks: Iterable[Callable[..., Identity | Reply | None]], *arguments: object
+) -> tuple[Identity | None, Reply]:
+    """Ask every check who this is: the first refusal wins, else the first identity; nobody knows him: 535.
+
+    A 2yz without an identity is no opinion on who he is: it only replaces the text.
+    """
+    identities: list[Identity] = []
+
+    def reply_of(check: Callable[..., Identity | Reply | None]) -> Reply | None:
+        answer = check(*arguments)
+        if isinstance(answer, Identity):
+            identities.append(answer)
+            return None
+        return answer
+
+    reply = verdict([partial(reply_of, check) for check in checks], AUTHENTICATED)
+    if reply.is_success and not identities:
+        return None, BAD_CREDENTIALS
+    return (identities[0] if reply.is_success else None), reply
 
 
 def reply_for_all(replies: Sequence[Reply]) -> Reply:

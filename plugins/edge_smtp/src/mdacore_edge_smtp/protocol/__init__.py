@@ -1,9 +1,12 @@
 """SMTP without I/O: octets in, events out; answers in, octets out. No sockets, no clock, no logging in here."""
 
 from mdacore_edge_smtp.protocol.commands import QUIT
+from mdacore_edge_smtp.protocol.dsn import envelope_id, notify, original_recipient, returns_headers
 from mdacore_edge_smtp.protocol.events import (
     CLOSED,
     NEED_DATA,
+    NEED_TLS,
+    AuthAttempt,
     Connected,
     DataCommand,
     Event,
@@ -13,19 +16,46 @@ from mdacore_edge_smtp.protocol.events import (
     Pause,
     Question,
     ResetCommand,
+    TlsCommand,
+    XclientCommand,
 )
-from mdacore_edge_smtp.protocol.extensions import SMTP_EXTENSIONS, Extension, Offer, offer
+from mdacore_edge_smtp.protocol.extensions import (
+    AUTH,
+    CHUNKING,
+    DSN,
+    LIMITS,
+    SMTP_EXTENSIONS,
+    SMTPUTF8,
+    STARTTLS,
+    XCLIENT,
+    Extension,
+    Offer,
+    offer,
+)
 from mdacore_edge_smtp.protocol.grammar import POSTMASTER, is_domain
 from mdacore_edge_smtp.protocol.limits import Limits
 from mdacore_edge_smtp.protocol.machine import Misuse, ServerProtocol
-from mdacore_edge_smtp.protocol.replies import encode
+from mdacore_edge_smtp.protocol.replies import ENCRYPTION_NEEDED, TLS_ALREADY, TLS_UNAVAILABLE, XCLIENT_DENIED, encode
 
 __all__ = [
+    "AUTH",
+    "CHUNKING",
     "CLOSED",
+    "DSN",
+    "ENCRYPTION_NEEDED",
+    "LIMITS",
     "NEED_DATA",
+    "NEED_TLS",
     "POSTMASTER",
     "QUIT",
+    "SMTPUTF8",
     "SMTP_EXTENSIONS",
+    "STARTTLS",
+    "TLS_ALREADY",
+    "TLS_UNAVAILABLE",
+    "XCLIENT",
+    "XCLIENT_DENIED",
+    "AuthAttempt",
     "Connected",
     "DataCommand",
     "Event",
@@ -40,7 +70,13 @@ __all__ = [
     "Question",
     "ResetCommand",
     "ServerProtocol",
+    "TlsCommand",
+    "XclientCommand",
     "encode",
+    "envelope_id",
     "is_domain",
+    "notify",
     "offer",
+    "original_recipient",
+    "returns_headers",
 ]

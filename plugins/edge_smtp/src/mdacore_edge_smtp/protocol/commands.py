@@ -6,60 +6,43 @@ business.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import TypeVar
 
-import attrs
-
-from mdacore import Greeting, MailCommand, RcptCommand, Reply
+from mdacore import Greeting, Reply
 from mdacore_edge_smtp.protocol import replies
-from mdacore_edge_smtp.protocol.events import DATA_COMMAND, RESET_COMMAND, DataCommand, ResetCommand
-from mdacore_edge_smtp.protocol.extensions import Offer, Parameters
-from mdacore_edge_smtp.protocol.grammar import (
-    parse_forward_path,
-    parse_helo_name,
-    parse_parameters,
-    parse_reverse_path,
+from mdacore_edge_smtp.protocol.authentication import AuthCommand
+from mdacore_edge_smtp.protocol.bodies import Chunk
+from mdacore_edge_smtp.protocol.events import (
+    DATA_COMMAND,
+    RESET_COMMAND,
+    TLS_COMMAND,
+    DataCommand,
+    ResetCommand,
+    TlsCommand,
+    XclientCommand,
 )
+from mdacore_edge_smtp.protocol.extensions import Offer
+from mdacore_edge_smtp.protocol.grammar import parse_helo_name
+from mdacore_edge_smtp.protocol.mail_commands import mail, rcpt
+from mdacore_edge_smtp.protocol.meanings import Answered, Farewell, Meaning, Refused
+from mdacore_edge_smtp.protocol.xclient import parse_attributes
 
-
-class Refused(Exception):
-    """The command is in error, and this is what the client is told."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(str(reply))
-        self.reply = reply
-
-
-@attrs.frozen
-class Answered:
-    """Nobody needs to be asked: this is the reply."""
-
-    reply: Reply
-
-
-@attrs.frozen
-class Farewell:
-    """The connection ends here, with this reply; `reason` is for the log."""
-
-    reply: Reply
-    reason: str
-
-
-MeaningT = TypeVar("MeaningT")
-Meaning = Greeting | MailCommand | RcptCommand | DataCommand | ResetCommand | Answered | Farewell
 Command = Callable[[bytes, Offer], Meaning]
+MeaningT = TypeVar("MeaningT")
 
 QUIT = "quit"
 """The reason of an end that the client asked for."""
 
-_NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 _NOOP = Answered(replies.NOOP)
 _HELP = Answered(replies.HELP)
 _VRFY = Answered(replies.VRFY)
 _QUIT = Farewell(replies.BYE, QUIT)
 _NOT_SMTP = Farewell(replies.NOT_SMTP, "not SMTP")
+_NOT_A_CHUNK = Farewell(replies.BAD_ARGUMENT, "BDAT without a size")
+
+_CHUNK = re.compile(rb"([0-9]{1,18})(?: +([Ll][Aa][Ss][Tt]))? *")
 
 
 def _ehlo(argument: bytes, _: Offer) -> Greeting:
@@ -70,6 +53,10 @@ def _helo(argument: bytes, _: Offer) -> Greeting:
     return Greeting(verb="HELO", name=_helo_name(argument))
 
 
+def _lhlo(argument: bytes, _: Offer) -> Greeting:
+    return Greeting(verb="LHLO", name=_helo_name(argument))
+
+
 def _helo_name(argument: bytes) -> str:
     name = parse_helo_name(argument)
     if name is None:
@@ -77,44 +64,40 @@ def _helo_name(argument: bytes) -> str:
     return name
 
 
-def _mail(argument: bytes, granted: Offer) -> MailCommand:
-    path = parse_reverse_path(argument)
-    if path is None:
-        raise Refused(_path_mistake(argument, b"FROM:", replies.BAD_SENDER))
-    parameters = _parameters(path[1], granted.mail)
-    return MailCommand(sender=path[0], size_bytes=int(parameters.get("SIZE", "0")), parameters=parameters)
-
-
-def _rcpt(argument: bytes, granted: Offer) -> RcptCommand:
-    path = parse_forward_path(argument)
-    if path is None:
-        raise Refused(_path_mistake(argument, b"TO:", replies.BAD_RCPT))
-    return RcptCommand(address=path[0], parameters=_parameters(path[1], granted.rcpt))
-
-
-def _path_mistake(argument: bytes, keyword: bytes, bad_path: Reply) -> Reply:
-    if argument[: len(keyword)].upper() != keyword:
-        return replies.BAD_ARGUMENT
-    return bad_path if argument.isascii() else replies.NEEDS_SMTPUTF8
-
-
-def _parameters(rest: bytes, known: Parameters) -> Mapping[str, str]:
-    if not rest:
-        return _NO_PARAMETERS
-    try:
-        parameters = parse_parameters(rest)
-    except ValueError:
-        raise Refused(replies.BAD_PARAMETER) from None
-    for keyword, value in parameters.items():
-        if keyword not in known:
-            raise Refused(replies.UNKNOWN_PARAMETER)
-        if not known[keyword].fullmatch(value):
-            raise Refused(replies.BAD_PARAMETER)
-    return parameters
-
-
 def _data(argument: bytes, _: Offer) -> DataCommand:
     return _without_argument(argument, DATA_COMMAND)
+
+
+def _bdat(argument: bytes, _: Offer) -> Chunk | Farewell:
+    match = _CHUNK.fullmatch(argument)
+    # Where the octets behind this end is not known, and they must not be obeyed.
+    return _NOT_A_CHUNK if match is None else Chunk(int(match[1]), is_last=match[2] is not None)
+
+
+def _starttls(argument: bytes, _: Offer) -> TlsCommand:
+    return _without_argument(argument, TLS_COMMAND)
+
+
+def _auth(argument: bytes, granted: Offer) -> AuthCommand:
+    _demand(b"AUTH", granted)
+    words = argument.split()
+    if not 1 <= len(words) <= 2 or not argument.isascii():
+        raise Refused(replies.BAD_ARGUMENT)
+    return AuthCommand(words[0].decode("ascii").upper(), words[1] if len(words) == 2 else None)
+
+
+def _xclient(argument: bytes, granted: Offer) -> XclientCommand:
+    _demand(b"XCLIENT", granted)
+    try:
+        return XclientCommand(parse_attributes(argument))
+    except ValueError:
+        raise Refused(replies.BAD_ARGUMENT) from None
+
+
+def _demand(verb: bytes, granted: Offer) -> None:
+    refusal = granted.refusal_of(verb)
+    if refusal is not None:
+        raise Refused(refusal)
 
 
 def _rset(argument: bytes, _: Offer) -> ResetCommand:
@@ -157,11 +140,11 @@ def _not_smtp(_: bytes, __: Offer) -> Farewell:
     return _NOT_SMTP
 
 
-_COMMANDS: Mapping[bytes, Command] = {
-    b"EHLO": _ehlo,  # §4.1.1.1
-    b"HELO": _helo,
-    b"MAIL": _mail,  # §4.1.1.2
-    b"RCPT": _rcpt,  # §4.1.1.3
+Commands = Mapping[bytes, Command]
+
+_COMMON_COMMANDS: Commands = {
+    b"MAIL": mail,  # §4.1.1.2
+    b"RCPT": rcpt,  # §4.1.1.3
     b"DATA": _data,  # §4.1.1.4
     b"RSET": _rset,  # §4.1.1.5
     b"VRFY": _vrfy,  # §4.1.1.6, §3.5.3: 252 gives nothing away
@@ -171,10 +154,11 @@ _COMMANDS: Mapping[bytes, Command] = {
     b"EXPN": _not_implemented,
     b"ETRN": _not_implemented,
     b"TURN": _not_implemented,
-    b"STARTTLS": _not_implemented,
-    b"AUTH": _not_implemented,
+    b"STARTTLS": _starttls,  # RFC 3207 §4
+    b"AUTH": _auth,  # RFC 4954 §4
+    b"BDAT": _bdat,  # RFC 3030 §2
+    b"XCLIENT": _xclient,
     # What comes behind these is not commands, and its end is not known: reading on would obey somebody's payload.
-    b"BDAT": _not_smtp,
     b"GET": _not_smtp,
     b"HEAD": _not_smtp,
     b"POST": _not_smtp,
@@ -183,20 +167,23 @@ _COMMANDS: Mapping[bytes, Command] = {
     b"CONNECT": _not_smtp,
 }
 
+SMTP_COMMANDS: Commands = {**_COMMON_COMMANDS, b"EHLO": _ehlo, b"HELO": _helo}  # §4.1.1.1
+LMTP_COMMANDS: Commands = {**_COMMON_COMMANDS, b"LHLO": _lhlo}  # RFC 2033 §4.1
+
 _WITH_ADDRESS = frozenset((b"MAIL", b"RCPT"))
 
 
-def interpret(line: bytes, refuses: Mapping[bytes, Reply], granted: Offer) -> Meaning:
+def interpret(line: bytes, commands: Commands, refuses: Mapping[bytes, Reply], granted: Offer) -> Meaning:
     """What a command line, without its CRLF, means where these verbs are refused and these extensions granted.
 
     Raises:
         Refused: it is in error or out of order.
     """
     verb, _, argument = line.partition(b" ")
-    command = _COMMANDS.get(verb)
+    command = commands.get(verb)
     if command is None:
         verb = verb.upper()
-        command = _COMMANDS.get(verb, _unknown)
+        command = commands.get(verb, _unknown)
     # A NUL in an address is a bad address, which the grammar finds.
     if b"\r" in line or (b"\0" in line and verb not in _WITH_ADDRESS):
         raise Refused(replies.BAD_OCTET)

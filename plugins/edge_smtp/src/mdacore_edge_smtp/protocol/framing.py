@@ -1,14 +1,12 @@
-"""Framing: where a command line ends, and where a message ends. Nothing in here knows what a command means.
+"""Framing: where a command line ends. Nothing in here knows what a command means; messages are in bodies.py.
 
-Invariants: only CRLF ends a command line and only CRLF.CRLF ends a message, however the octets were cut into pieces
-(RFC 5321 §2.3.8, §4.1.1.4); nothing is kept but what could still become such an end, or a line up to its limit.
+Invariants: only CRLF ends a line, however the octets were cut into pieces (RFC 5321 §2.3.8), unless the operator has
+bare LFs normalized; a line is kept up to its limit.
 """
 
 from __future__ import annotations
 
 _CR = 0x0D
-_DOT_LINE = b"\r\n."
-_END_OF_DATA = b"\r\n.\r\n"
 
 
 class LineTooLong(Exception):
@@ -24,10 +22,15 @@ class LineBuffer:
 
     Attributes:
         is_used_up: there are none.
+        limit_bytes: of the line that is next; set it to make an exception for that one.
     """
 
-    def __init__(self, max_line_bytes: int) -> None:
-        self._max_line_bytes = max_line_bytes
+    __slots__ = ("_buffer", "_is_skipping", "_max_line_bytes", "_normalizes", "_position", "is_used_up", "limit_bytes")
+
+    def __init__(self, max_line_bytes: int, *, normalizes: bool = False) -> None:
+        """`normalizes`: a bare LF ends a line as CRLF does."""
+        self._max_line_bytes = self.limit_bytes = max_line_bytes
+        self._normalizes = normalizes
         self._buffer = b""
         self._position = 0
         self._is_skipping = False
@@ -50,16 +53,23 @@ class LineBuffer:
             return None
         buffer, start = self._buffer, self._position
         end = buffer.find(b"\n", start)
-        if (end if end >= 0 else len(buffer)) - start >= self._max_line_bytes:
+        if (end if end >= 0 else len(buffer)) - start >= self.limit_bytes:
             raise LineTooLong
         if end < 0:
             return None
+        self.limit_bytes = self._max_line_bytes
         self._position = end + 1
         self.is_used_up = self._position == len(buffer)
         if end == start or buffer[end - 1] != _CR:
+            if self._normalizes:
+                return buffer[start:end]
             self._is_skipping = True
             raise BareLineFeed
         return buffer[start : end - 1]
+
+    def starts_with(self, text: bytes) -> bool:
+        """Whether this is next, in any case; `text` is upper case."""
+        return self._buffer[self._position : self._position + len(text)].upper() == text
 
     def take(self) -> bytes:
         """Everything that is left, which is then the caller's."""
@@ -67,6 +77,15 @@ class LineBuffer:
         self._buffer, self._position = b"", 0
         self.is_used_up = True
         return rest
+
+    def take_some(self, max_bytes: int) -> bytes:
+        """What is left, but no more than this; the rest stays where it is, uncopied."""
+        some = self._buffer[self._position : self._position + max_bytes]
+        self._position += len(some)
+        self.is_used_up = self._position == len(self._buffer)
+        if self.is_used_up:
+            self._buffer, self._position = b"", 0  # an idle connection is not to keep it
+        return some
 
     def _skip(self) -> bool:
         end = self._buffer.find(b"\r\n", self._position)
@@ -78,72 +97,3 @@ class LineBuffer:
         self._is_skipping = False
         self.is_used_up = self._position == len(self._buffer)
         return True
-
-
-class DataReader:
-    """The body after DATA: un-stuffs dots, finds the end, and sees every CR and LF that stands alone.
-
-    After a fault (`has_bare_line_end`, `is_too_big`) no more octets come out; what is left is only searched for its
-    end, so that it is never taken for commands.
-
-    Attributes:
-        size_bytes: octets so far, as RFC 1870 §5 counts them: with every CRLF, without stuffed dots and the final dot.
-        is_ended: the end has arrived.
-        rest: what came behind the end.
-    """
-
-    def __init__(self, max_size_bytes: int) -> None:
-        self._max_size_bytes = max_size_bytes
-        # The CRLF of the command line takes part in the end of an empty message (RFC 5321 §4.1.1.4), but not in it.
-        self._held = b"\r\n"
-        self._to_drop = 2
-        self.size_bytes = 0
-        self.is_ended = False
-        self.rest = b""
-        self.has_bare_line_end = False
-        self.is_too_big = False
-
-    @property
-    def excess_bytes(self) -> int:
-        """How far the message is over the limit."""
-        return max(0, self.size_bytes - self._max_size_bytes)
-
-    def feed(self, data: bytes) -> bytes:
-        """The un-stuffed octets that this piece makes known."""
-        window = self._held + data
-        dot = window.find(_DOT_LINE)
-        if dot < 0:
-            has_stuffed, end = False, -1
-        else:
-            # The end itself is the first line with a dot in nearly every message: then there is nothing to un-stuff.
-            end = window.find(_END_OF_DATA, dot)
-            has_stuffed = end != dot
-        if end >= 0:
-            self.is_ended = True
-            self.rest = window[end + len(_END_OF_DATA) :]
-            lines = window[: end + 2]
-        else:
-            held = _length_of_possible_end(window)
-            self._held = window[len(window) - held :]
-            lines = window[: len(window) - held]
-        return self._checked(lines.replace(_DOT_LINE, b"\r\n") if has_stuffed else lines)
-
-    def _checked(self, lines: bytes) -> bytes:
-        # A CR at the end of a window is held back, so no CRLF is cut in two here.
-        crlf_count = lines.count(b"\r\n")
-        if lines.count(b"\n") != crlf_count or lines.count(b"\r") != crlf_count:
-            self.has_bare_line_end = True
-        if self._to_drop and lines:
-            lines = lines[self._to_drop :]
-            self._to_drop = 0
-        self.size_bytes += len(lines)
-        self.is_too_big = self.is_too_big or self.size_bytes > self._max_size_bytes
-        return b"" if self.is_too_big or self.has_bare_line_end else lines
-
-
-def _length_of_possible_end(window: bytes) -> int:
-    """How many of the last octets could be the beginning of the end."""
-    last = window[-1:]
-    if last not in b"\r\n.":
-        return 0
-    return next((length for length in (4, 3, 2, 1) if window.endswith(_END_OF_DATA[:length])), 0)

@@ -2,13 +2,16 @@
 
 Pure: octets in, decoded text out; which reply a mistake earns is decided elsewhere. Every expression is linear in its
 input: no two of its alternatives can begin with the same octet.
-Invariant: an address that comes out is ``local@domain`` in printable ASCII, a quoted local part still in its quotes.
+Invariant: an address that comes out is ``local@domain`` in printable ASCII, a quoted local part still in its quotes;
+what is not ASCII, or stands for it, is international.py's.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+
+import attrs
 
 MAX_LOCAL_PART_BYTES = 64
 """RFC 5321 §4.5.3.1.1."""
@@ -22,49 +25,67 @@ MAX_HELO_BYTES = 255
 POSTMASTER = "postmaster"
 """The one recipient that needs no domain: RFC 5321 §4.5.1."""
 
-_ATOM = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_DOT_STRING = _ATOM + rb"(?:\." + _ATOM + rb")*"
-_QUOTED_STRING = rb'"(?:[ !#-\[\]-~]|\\[ -~])+"'
 _LABEL = rb"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = _LABEL + rb"(?:\." + _LABEL + rb")*"
-_LITERAL = rb"\[[!-Z^-~]+\]"
-_ROUTE = rb"@" + _DOMAIN + rb"(?:,@" + _DOMAIN + rb")*:"
-_MAILBOX = rb"(?:" + _DOT_STRING + rb"|" + _QUOTED_STRING + rb")@(?:" + _DOMAIN + rb"|" + _LITERAL + rb")"
-_PATH = rb"(?:" + _ROUTE + rb")?(" + _MAILBOX + rb")"
 
-# A space after the colon is not in the grammar, but in many programs; nothing is ambiguous with it.
-_REVERSE_PATH = re.compile(rb"[Ff][Rr][Oo][Mm]: ?(<(?:" + _PATH + rb")?>)(?: (.*))?", re.DOTALL)
-_FORWARD_PATH = re.compile(rb"[Tt][Oo]: ?(<" + _PATH + rb">)(?: (.*))?", re.DOTALL)
-_POSTMASTER = re.compile(rb"TO: ?<postmaster>(?: (.*))?", re.DOTALL | re.IGNORECASE)
-_PARAMETER = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?")
+
+@attrs.frozen
+class Paths:
+    """The paths of MAIL and RCPT, compiled for one set of characters."""
+
+    reverse: re.Pattern[bytes]
+    forward: re.Pattern[bytes]
+    postmaster: re.Pattern[bytes]
+
+
+def compile_paths(*, label: bytes, other: bytes) -> Paths:
+    """`label` is a part of a domain; `other` is what may stand wherever a letter may, as part of a character class."""
+    atom = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~" + other + rb"-]+"
+    quoted = rb'"(?:[ !#-\[\]-~' + other + rb"]|\\[ -~" + other + rb'])+"'
+    local = rb"(?:" + atom + rb"(?:\." + atom + rb")*|" + quoted + rb")"
+    domain = label + rb"(?:\." + label + rb")*"
+    route = rb"@" + domain + rb"(?:,@" + domain + rb")*:"
+    path = rb"(?:" + route + rb")?(" + local + rb"@(?:" + domain + rb"|\[[!-Z^-~]+\]))"
+    parameters = rb"(?: ([\x00-\x7f" + other + rb"]*))?"
+    # A space after the colon is not in the grammar, but in many programs; nothing is ambiguous with it.
+    return Paths(
+        reverse=re.compile(rb"[Ff][Rr][Oo][Mm]: ?(<(?:" + path + rb")?>)" + parameters),
+        forward=re.compile(rb"[Tt][Oo]: ?(<" + path + rb">)" + parameters),
+        postmaster=re.compile(rb"TO: ?<postmaster>" + parameters, re.IGNORECASE),
+    )
+
+
+# A label that begins with "xn--" stands for another one, and is looked at closely elsewhere: international.py.
+_PATHS = compile_paths(label=rb"(?![Xx][Nn]--)" + _LABEL, other=b"")
+_PARAMETER = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\x80-\xff]+))?")
 _NAME = re.compile(rb"[!-~]{1,%d}" % MAX_HELO_BYTES)
 _DOMAIN_ALONE = re.compile(_DOMAIN)
 
 
-def parse_reverse_path(argument: bytes) -> tuple[str, bytes] | None:
+def parse_reverse_path(argument: bytes, paths: Paths = _PATHS) -> tuple[str, bytes] | None:
     """Read ``FROM:<path> parameters`` into the sender (``""`` = null sender) and the octets of the parameters.
 
     A source route is dropped (RFC 5321 appendix C). None: not in the grammar, or too long.
     """
-    match = _REVERSE_PATH.fullmatch(argument)
+    match = paths.reverse.fullmatch(argument)
     if match is None:
         return None
     path, mailbox, rest = match.groups(b"")
     if mailbox and not _is_within_limits(path, mailbox):
         return None
-    return mailbox.decode("ascii"), rest
+    return mailbox.decode(), rest
 
 
-def parse_forward_path(argument: bytes) -> tuple[str, bytes] | None:
+def parse_forward_path(argument: bytes, paths: Paths = _PATHS) -> tuple[str, bytes] | None:
     """Read ``TO:<path> parameters`` likewise; the address is ``"postmaster"`` where that stands alone."""
-    match = _FORWARD_PATH.fullmatch(argument)
+    match = paths.forward.fullmatch(argument)
     if match is None:
-        bare = _POSTMASTER.fullmatch(argument)
+        bare = paths.postmaster.fullmatch(argument)
         return None if bare is None else (POSTMASTER, bare[1] or b"")
     path, mailbox, rest = match.groups(b"")
     if not _is_within_limits(path, mailbox):
         return None
-    return mailbox.decode("ascii"), rest
+    return mailbox.decode(), rest
 
 
 def parse_parameters(rest: bytes) -> dict[str, str]:
@@ -83,7 +104,7 @@ def parse_parameters(rest: bytes) -> dict[str, str]:
         keyword = match[1].decode("ascii").upper()
         if keyword in parameters:
             raise ValueError(f"given twice: {keyword}")
-        parameters[keyword] = (match[2] or b"").decode("ascii")
+        parameters[keyword] = (match[2] or b"").decode()
     return parameters
 
 

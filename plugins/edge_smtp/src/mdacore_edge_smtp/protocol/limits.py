@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 
 
@@ -17,6 +19,13 @@ class Limits:
         max_errors: commands in error without a message accepted in between.
         max_idle_commands: NOOP, RSET, EHLO, VRFY and the like without a message accepted in between; each one more
             is an error.
+        max_messages: in one connection, whatever became of them (RFC 9422 calls it MAILMAX); one more MAIL ends it.
+        max_auth_failures: attempts to authenticate that were refused; the last one ends the connection.
+        line_ends: what becomes of a CR or LF that stands alone: ``"refuse"`` refuses the message or command,
+            ``"normalize"`` takes it for CRLF. Neither makes it end a message. `normalizes` is the latter as a flag.
+        is_strict_sync: a client that talks before it has read what it must wait for is disconnected: before the
+            greeting, behind EHLO, DATA, AUTH and XCLIENT (RFC 2920 §3.1). Behind STARTTLS it always is.
+        max_auth_line_bytes: a line of AUTH with its CRLF (RFC 4954 §4).
     """
 
     max_line_bytes: int = 2048
@@ -25,10 +34,22 @@ class Limits:
     max_recipients: int = 1000
     max_errors: int = 20
     max_idle_commands: int = 100
+    max_messages: int = 100
+    max_auth_failures: int = 3
+    line_ends: Literal["refuse", "normalize"] = "refuse"
+    is_strict_sync: bool = True
+    max_auth_line_bytes: int = 12_288
+    normalizes: bool = attrs.field(init=False)
+
+    @normalizes.default
+    def _is_normalize(self) -> bool:
+        return self.line_ends == "normalize"
 
 
 class Strikes:
     """What a client has done wrong or for nothing since its last accepted message."""
+
+    __slots__ = ("_idle_count", "_limits", "error_count")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

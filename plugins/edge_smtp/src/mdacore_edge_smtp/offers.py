@@ -1,0 +1,76 @@
+"""Offers: which extensions a session is offered, by its security and its peer; compiled once for each edge. Pure.
+
+Invariant: AUTH is announced only where somebody answers it, and in clear only where the operator has said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+
+import attrs
+
+from mdacore import Reply
+from mdacore_edge_smtp.config import SmtpConfig
+from mdacore_edge_smtp.protocol import (
+    AUTH,
+    CHUNKING,
+    DSN,
+    ENCRYPTION_NEEDED,
+    LIMITS,
+    SMTP_EXTENSIONS,
+    SMTPUTF8,
+    STARTTLS,
+    XCLIENT,
+    XCLIENT_DENIED,
+    Extension,
+    Offer,
+    offer,
+)
+
+
+@attrs.frozen(kw_only=True)
+class Offers:
+    """What an edge has to offer.
+
+    Attributes:
+        max_recipients: of one transaction, as LIMITS tells it.
+        has_tls: STARTTLS works here.
+        has_auth: a validator speaks at that stage.
+    """
+
+    config: SmtpConfig
+    max_recipients: int
+    has_tls: bool
+    has_auth: bool
+    _compiled: Mapping[tuple[bool, bool], Offer] = attrs.field(init=False)
+
+    @_compiled.default
+    def _compile(self) -> Mapping[tuple[bool, bool], Offer]:
+        return {kind: self._new(*kind) for kind in product((False, True), (False, True))}
+
+    def of(self, *, is_tls: bool, is_proxy: bool) -> Offer:
+        """For a connection that is encrypted or not, from a peer that may say XCLIENT or not."""
+        return self._compiled[is_tls, is_proxy]
+
+    def _new(self, is_tls: bool, is_proxy: bool) -> Offer:
+        extensions = [*SMTP_EXTENSIONS, CHUNKING, SMTPUTF8, DSN, LIMITS]
+        withheld: dict[Extension, Reply] = {}
+        if self.has_tls and not is_tls:
+            extensions.append(STARTTLS)
+        if self.has_auth:
+            if is_tls or self.config.auth_without_tls:
+                extensions.append(AUTH)
+            else:
+                withheld[AUTH] = ENCRYPTION_NEEDED
+        if is_proxy:
+            extensions.append(XCLIENT)
+        elif self.config.xclient_from:
+            withheld[XCLIENT] = XCLIENT_DENIED
+        return offer(
+            extensions,
+            max_message_size_bytes=self.config.max_message_size_bytes,
+            max_recipients=self.max_recipients,
+            max_messages=self.config.max_messages,
+            withheld=withheld,
+        )

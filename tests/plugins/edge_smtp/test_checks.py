@@ -1,0 +1,64 @@
+"""What is found wrong with a configuration before anything is started."""
+
+from __future__ import annotations
+
+import pytest
+
+from mdacore import Problem
+from mdacore_edge_smtp import LmtpConfig, SmtpConfig
+from mdacore_edge_smtp.checks import check
+from mdacore_edge_smtp.tls_config import CertificateConfig, TlsConfig
+
+from .tls_files import make_pair
+
+
+class TestListening:
+    def test_a_missing_folder_of_a_unix_socket_is_a_problem(self, make_context, tmp_path):
+        config = SmtpConfig(listen=("127.0.0.1:25", "unix:/nowhere/mda.sock"))
+
+        assert [Problem("listen[1]", "there is no folder /nowhere")] == list(check(config, make_context()))
+
+    def test_a_folder_that_is_there_or_under_the_state_folder_is_none(self, make_context, tmp_path):
+        config = SmtpConfig(listen=("unix:/mda.sock", "unix:run/mda.sock"))
+
+        assert [] == list(check(config, make_context()))
+
+    @pytest.mark.parametrize("key", ["listen", "listen_tls"])
+    def test_case_038_lmtp_on_port_25_is_a_problem(self, make_context, tmp_path, key):
+        crt, pem = make_pair(tmp_path)
+        tls = TlsConfig(certificates=(CertificateConfig(certificate=crt, key=pem),))
+        addresses = {key: ("127.0.0.1:2424", "[::1]:25")}
+
+        (problem,) = check(LmtpConfig(tls=tls, **addresses), make_context())
+
+        assert f"{key}[1]" == problem.key
+        assert [] == list(check(SmtpConfig(tls=tls, **addresses), make_context()))
+
+
+class TestTls:
+    @pytest.mark.parametrize(
+        ("key", "value"), [("listen_tls", ("127.0.0.1:465",)), ("require_tls", True)], ids=["listen_tls", "require_tls"]
+    )
+    def test_what_needs_a_certificate_and_has_none_is_a_problem(self, make_context, key, value):
+        assert [key] == [problem.key for problem in check(SmtpConfig(**{key: value}), make_context())]
+
+    def test_case_045_a_bad_pair_is_a_problem(self, make_context, tmp_path):
+        tls = TlsConfig(certificates=(CertificateConfig(certificate=tmp_path / "missing.crt"),))
+
+        (problem,) = check(SmtpConfig(tls=tls), make_context())
+
+        assert "tls.certificates[0].certificate" == problem.key
+
+    def test_a_good_one_is_none(self, make_context, tmp_path):
+        crt, key = make_pair(tmp_path)
+        tls = TlsConfig(certificates=(CertificateConfig(certificate=crt, key=key),))
+
+        assert [] == list(check(SmtpConfig(tls=tls, listen_tls=("127.0.0.1:465",), require_tls=True), make_context()))
+
+
+class TestNetworks:
+    @pytest.mark.parametrize("key", ["proxy_protocol_from", "xclient_from", "trusted_networks"])
+    def test_believing_much_of_the_internet_is_a_problem(self, make_context, key):
+        config = SmtpConfig(**{key: ("10.0.0.0/8", "0.0.0.0/0", "::/0")})
+
+        assert [f"{key}[1]", f"{key}[2]"] == [problem.key for problem in check(config, make_context())]

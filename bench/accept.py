@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterator
 from math import ceil
 
-from mdabench import command, load, machine
+from mdabench import command, load, machine, slowsync
 from mdabench.cases import CASES, Case
 from mdabench.command import Measurement
 from mdabench.load import Outcome
 from mdabench.report import Column
 from mdabench.results import Measured
-from mdabench.rounds import Plan
+from mdabench.rounds import Pace, Plan, Ready, ready
 from mdabench.server import Failed, Server, Target, running
 from mdabench.targets import TARGETS
 
@@ -33,7 +33,13 @@ DRAIN_LIMIT_S = 60.0
 GENERATOR_LIMIT = 0.8  # of one core; above it, the generator may be what is measured
 
 
-def measure(server: Server, case: Case, plan: Plan[Target, Case]) -> Measured:
+def measure_life(alive: Ready[Target], case: Case, plan: Plan[Target, Case]) -> Measured:
+    """A target's whole life, with syncs as slow as the case wants them. Raises Failed."""
+    with running(alive.target, alive.data, environment=slowsync.environment(case.sync_delay_ms)) as server:
+        return measure(server, case, plan)
+
+
+def measure(server: Server, case: Case, plan: Pace) -> Measured:
     """Learn the rate, let the machine rest, load the server, and wait until it has finished what it accepted."""
     messages = warm_up(server, case, plan)
     is_at_rest = machine.wait_for_rest(machine.machine_cpu_s, limit_s=plan.rest_s)
@@ -46,7 +52,13 @@ def measure(server: Server, case: Case, plan: Plan[Target, Case]) -> Measured:
     return Measured(values=values(outcome, own_s=own_s, all_s=all_s), remarks=remarks)
 
 
-def warm_up(server: Server, case: Case, plan: Plan[Target, Case]) -> int:
+def prepare() -> None:
+    """What is compiled. Raises Unavailable."""
+    load.build()
+    slowsync.build()
+
+
+def warm_up(server: Server, case: Case, plan: Pace) -> int:
     """How many messages take about as long as planned, learned from short runs. Raises Failed."""
     messages = 5 * max(case.sessions, 20)
     while True:
@@ -56,7 +68,7 @@ def warm_up(server: Server, case: Case, plan: Plan[Target, Case]) -> int:
         messages = min(MAX_MESSAGES, 2 * max(messages, ceil(outcome.rate * WARM_UP_S)))
 
 
-def send(server: Server, case: Case, plan: Plan[Target, Case], messages: int) -> Outcome:
+def send(server: Server, case: Case, plan: Pace, messages: int) -> Outcome:
     """Load it, for a bounded time. Raises Failed at any error: a rate beside errors is worth nothing."""
     outcome = load.run(server.port, case, messages=messages, limit_s=10 + 5 * plan.seconds)
     if outcome.errors:
@@ -100,10 +112,10 @@ ACCEPT = Measurement(
     seconds=3.0,
     keeps="on disk at the final reply",
     columns=COLUMNS,
-    peers=("postfix", "bare"),
-    live=running,
-    measure=measure,
-    prepare=load.build,
+    peers=("postfix", "slimta", "bare"),
+    live=ready,
+    measure=measure_life,
+    prepare=prepare,
     is_scattered=False,  # a server's queue lies where it has always been, among the files that it deleted
 )
 

@@ -10,7 +10,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -22,7 +21,7 @@ from mdabench.mail import MAILBOXES, address, message
 from mdabench.postfix import PostfixTarget, PostfixVirtual
 from mdabench.report import Column
 from mdabench.results import Measured
-from mdabench.rounds import Plan
+from mdabench.rounds import Plan, Ready, ready
 from mdabench.server import Failed, Server, Target, running
 
 COLUMNS = (
@@ -136,6 +135,7 @@ class MdacoreRun(Target):
             f'plugins = ["edge_smtp", "storage_shelve", "{self._plugin}"]\n'
             '[service]\ngrace_s = "1s"\n'
             f'[edges.mx]\nkind = "smtp"\nlisten = ["127.0.0.1:{port}"]\ndomains = ["example.test"]\n'
+            "max_messages = 1000000\n"  # in one connection; the load generator needs no more than a few
             '[queues.main]\nstorage = "spool"\nrelay = "local"\nretry = "1s"\n[storages.spool]\nkind = "shelve"\n'
         )
         words = [sys.executable, "-m", "mdacore", "run", "--config", str(config)]
@@ -192,20 +192,7 @@ def _wait_until_delivered(server: Server, mail: Path, case: Case) -> float:
     return server.cpu_s() / case.messages
 
 
-@dataclass(frozen=True, kw_only=True)
-class Alive:
-    """A target and its folder."""
-
-    target: Side
-    data: Path
-
-
-def live(target: Side, data: Path) -> AbstractContextManager[Alive]:
-    """Nothing runs between the cases."""
-    return nullcontext(Alive(target=target, data=data))
-
-
-def measure(alive: Alive, case: Case, plan: Plan[Side, Case]) -> Measured:
+def measure(alive: Ready[Side], case: Case, plan: Plan[Side, Case]) -> Measured:
     """One backlog, from the first file to the last."""
     is_at_rest = machine.wait_for_rest(machine.machine_cpu_s, limit_s=plan.rest_s)
     data, mail = (machine.place(alive.data.parent, f"{case.name}-{what}") for what in ("data", "mail"))
@@ -225,7 +212,7 @@ MAILDIR = Measurement(
     keeps="synced for each message",
     columns=COLUMNS,
     peers=("postfix",),
-    live=live,
+    live=ready,
     measure=measure,
 )
 

@@ -5,7 +5,8 @@
  * nobody asked for) counts as an error, costs one message, and makes the session connect anew. So a run ends after
  * `messages` were accepted or failed, or at the time limit, whichever comes first.
  *
- * Latency is the time from just before the write that carries the final dot to the arrival of the reply to it.
+ * Latency is the time from just before the write that carries the final dot to the arrival of the reply to it; that of
+ * any reply, from just before the write that it answers (the last of them, where a reply answers several).
  * Exit: 0 all messages accepted and no error, 1 otherwise, 2 bad usage. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -42,7 +43,7 @@ struct session {
     long number; /* of the message in hand, in the whole run */
     enum step awaited[MAX_AWAITED];
     int awaiting;
-    double dot_at_s;
+    double dot_at_s, said_at_s;
     size_t in_len, out_len, out_sent;
     char in[LINE_ROOM];
     char *out;
@@ -52,7 +53,8 @@ static int poller, live;
 static long begun, accepted, errors, connections;
 static char first_error[160];
 static double started_s, last_reply_s;
-static float *latency_ms;
+static float *latency_ms, *reply_ms; /* to final dots; to everything but QUIT */
+static long replies;
 static char *content; /* what each message consists of, with the final dot */
 static size_t content_len, number_at;
 
@@ -172,6 +174,13 @@ static void count_accepted(struct session *s) {
     latency_ms[accepted++] = (float)((last_reply_s - s->dot_at_s) * 1e3);
 }
 
+static void count_reply(struct session *s) {
+    enum { STEP = 65536 };
+    if (replies % STEP == 0)
+        reply_ms = realloc(reply_ms, (size_t)(replies + STEP) * sizeof *reply_ms);
+    reply_ms[replies++] = (float)((now() - s->said_at_s) * 1e3);
+}
+
 static bool on_line(struct session *s, const char *line) {
     if (s->awaiting == 0 || strncmp(line, STEPS[s->awaited[0]].code, 3) != 0)
         return fail(s, line);
@@ -181,6 +190,8 @@ static bool on_line(struct session *s, const char *line) {
         return true;
     enum step step = s->awaited[0];
     memmove(s->awaited, s->awaited + 1, sizeof s->awaited[0] * (size_t)--s->awaiting);
+    if (step != GREETING && step != QUIT)
+        count_reply(s);
     switch (step) {
     case GREETING: say_line(s, EHLO, "EHLO load.test\r\n"); break;
     case EHLO: next_message(s); break;
@@ -212,6 +223,8 @@ static bool flush(struct session *s) {
     }
     if (s->wants_write)
         watch(s, EPOLL_CTL_MOD, EPOLLIN);
+    if (s->out_len)
+        s->said_at_s = before_s;
     if (s->ends_content && s->out_len)
         s->dot_at_s = before_s;
     s->wants_write = s->ends_content = false;
@@ -267,9 +280,9 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static double percentile(double share) { /* of the sorted latencies */
-    long rank = (long)(share * (double)accepted);
-    return accepted ? latency_ms[rank < accepted ? rank : accepted - 1] : 0;
+static double percentile(const float *sorted_ms, long count, double share) {
+    long rank = (long)(share * (double)count);
+    return count ? sorted_ms[rank < count ? rank : count - 1] : 0;
 }
 
 static void report(void) {
@@ -279,10 +292,13 @@ static void report(void) {
                    (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
     double seconds = last_reply_s - started_s;
     qsort(latency_ms, (size_t)accepted, sizeof *latency_ms, by_value);
+    qsort(reply_ms, (size_t)replies, sizeof *reply_ms, by_value);
     printf("{\"messages\": %ld, \"seconds\": %.4f, \"rate\": %.2f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, "
-           "\"max_ms\": %.3f, \"connections\": %ld, \"cpu_s\": %.4f, \"errors\": %ld, \"first_error\": \"%s\"}\n",
-           accepted, seconds, seconds > 0 ? (double)accepted / seconds : 0, percentile(0.5), percentile(0.99),
-           percentile(1), connections, cpu_s, errors, first_error);
+           "\"max_ms\": %.3f, \"reply_p99_ms\": %.3f, \"connections\": %ld, \"cpu_s\": %.4f, \"errors\": %ld, "
+           "\"first_error\": \"%s\"}\n",
+           accepted, seconds, seconds > 0 ? (double)accepted / seconds : 0, percentile(latency_ms, accepted, 0.5),
+           percentile(latency_ms, accepted, 0.99), percentile(latency_ms, accepted, 1),
+           percentile(reply_ms, replies, 0.99), connections, cpu_s, errors, first_error);
 }
 
 static void usage(void) {

@@ -152,7 +152,7 @@ def _report(results: Results, plan: Plan[TargetT, CaseT], measurement: Measureme
 
 def _check(results: Results, cases: set[str], targets: set[str]) -> bool:
     """Print a verdict on each requirement that concerns what was asked for; True if there are some and all are met."""
-    verdicts = judge(results, (one for one in REQUIRED if one.case in cases and {one.target, one.peer} <= targets))
+    verdicts = judge(results, (one for one in REQUIRED if one.case in cases and one.targets <= targets))
     print("", *(verdict.text for verdict in verdicts), sep="\n")
     if not verdicts:
         print("NOTHING TO CHECK: no requirement concerns these cases and targets")

@@ -28,7 +28,10 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What the generator saw. Latency is that of the reply to the final dot; `seconds` ends with the last of these."""
+    """What the generator saw. Latency is that of the reply to the final dot; `seconds` ends with the last of these.
+
+    `reply_p99_ms` is that of all replies but those to the connection itself and to QUIT.
+    """
 
     messages: int
     seconds: float
@@ -36,6 +39,7 @@ class Outcome:
     p50_ms: float
     p99_ms: float
     max_ms: float
+    reply_p99_ms: float
     connections: int
     cpu_s: float
     errors: int
@@ -55,14 +59,20 @@ def _options(case: Case) -> list[str]:
 
 
 def build() -> Path:
-    """The generator's program, compiled unless that was done for this very source. Raises Unavailable."""
-    name = hashlib.sha256(SOURCE.read_bytes() + repr(COMPILE).encode()).hexdigest()[:12]
-    program = BUILD / f"load-{name}"
-    if program.exists():
-        return program
+    """The generator's program. Raises Unavailable."""
+    return compiled(SOURCE)
+
+
+def compiled(source: Path, *options: str) -> Path:
+    """What the compiler makes of this file, unless that was done for this very text. Raises Unavailable."""
+    command = [*COMPILE, *options]
+    name = hashlib.sha256(source.read_bytes() + repr(command).encode()).hexdigest()[:12]
+    made = BUILD / f"{source.stem}-{name}"
+    if made.exists():
+        return made
     if shutil.which(COMPILE[0]) is None:
-        raise Unavailable("the load generator needs a C compiler: apt-get install gcc libc6-dev")
+        raise Unavailable(f"{source.name} needs a C compiler: apt-get install gcc libc6-dev")
     BUILD.mkdir(parents=True, exist_ok=True)
-    unfinished = program.with_suffix(f".{os.getpid()}")  # somebody else may be building, too
-    subprocess.run([*COMPILE, "-o", str(unfinished), str(SOURCE)], check=True)
-    return unfinished.replace(program)
+    unfinished = made.with_suffix(f".{os.getpid()}")  # somebody else may be building, too
+    subprocess.run([*command, "-o", str(unfinished), str(source)], check=True)
+    return unfinished.replace(made)

@@ -45,6 +45,18 @@ def _ticks(stat: Path, session: int) -> int:
     return sum(map(int, fields[11:15])) if int(fields[3]) == session else 0
 
 
+def session_read_bytes(session: int) -> int:
+    """What all processes of one process session have read from disks, not from the page cache (proc(5), ``io``)."""
+    read = 0
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it ended while we looked
+                if os.getsid(int(folder.name)) == session:
+                    lines = (folder / "io").read_text().splitlines()
+                    read += next(int(line.split()[1]) for line in lines if line.startswith("read_bytes:"))
+    return read
+
+
 def wait_for_rest(cpu_s: Callable[[], float], *, limit_s: float) -> bool:
     """Return when this clock of CPU time almost stands still; False if it did not within the limit."""
     end = time.monotonic() + limit_s

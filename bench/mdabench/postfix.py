@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from mdabench import maildirs
+from mdabench import maildirs, slowsync
 from mdabench.load import Unavailable
 from mdabench.mail import MAILBOXES, address, user
 from mdabench.server import Failed, Target
@@ -31,6 +31,7 @@ alias_maps =
 alias_database =
 smtpd_client_connection_count_limit = 0
 in_flow_delay = 0
+import_environment = MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C {passed_on}
 """
 
 DISCARD = """\
@@ -87,7 +88,8 @@ class PostfixTarget(Target):
     def prepare(self, data: Path, port: int) -> None:
         config = data / "etc"
         config.mkdir()
-        (config / "main.cf").write_text(MAIN.format(data=data) + self.delivery(data))
+        main = MAIN.format(data=data, passed_on=" ".join(slowsync.NAMES))
+        (config / "main.cf").write_text(main + self.delivery(data))
         (config / "master.cf").write_text(MASTER.format(port=port))
         (data / "lib").mkdir()
         owner = pwd.getpwnam("postfix")

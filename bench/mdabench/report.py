@@ -18,9 +18,13 @@ class Column:
 
 
 def table(results: Results, case: str, *, columns: Sequence[Column], compared: str, peers: Sequence[str]) -> str:
-    """One case: a line for each target; the `compared` measure is also divided by that of each peer that was there."""
+    """One case: a line for each target; the `compared` measure is also divided by that of each peer that was there.
+
+    A column that has no value in this case is left out.
+    """
     targets = results.targets(case)
-    peers = [peer for peer in peers if peer in targets]
+    columns = [column for column in columns if any(results.spread(case, one, column.measure) for one in targets)]
+    peers = [peer for peer in peers if results.spread(case, peer, compared)]
     head = ["target", *(column.title for column in columns), *(f"× {peer}" for peer in peers)]
     lines = [head, ["---", *("---:" for _ in head[1:])]]
     for target in targets:

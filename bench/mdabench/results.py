@@ -98,6 +98,11 @@ class Results:
         ours, theirs = self._by_round(case, target, measure), self._by_round(case, peer, measure)
         return Spread.of(value / theirs[round_] for round_, value in ours.items() if theirs.get(round_))
 
+    def difference(self, case: str, target: str, peer: str, measure: str) -> Spread | None:
+        """The target's value less the peer's in the same round, over the rounds that have both."""
+        ours, theirs = self._by_round(case, target, measure), self._by_round(case, peer, measure)
+        return Spread.of(value - theirs[round_] for round_, value in ours.items() if round_ in theirs)
+
     def complaints(self, case: str) -> Iterator[str]:
         """What failed, or makes a row doubtful."""
         for row in self.rows:

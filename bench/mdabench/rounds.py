@@ -1,4 +1,4 @@
-"""A run of one measurement: the targets in turn, round by round, each life of a target on an empty data folder."""
+"""A run of one measurement: round by round, case by case, the targets in turn, each life on an empty data folder."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -31,9 +33,19 @@ CaseT = TypeVar("CaseT", bound=Named)
 AliveT = TypeVar("AliveT")
 
 
+class Pace(Protocol):
+    """How long things take: all that measuring one server needs of a plan, which see."""
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def rest_s(self) -> float: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan(Generic[TargetT, CaseT]):
-    """What to run. Targets alternate A B C A B C, and each meets all cases in one life."""
+    """What to run. Targets alternate A B C A B C in each case, so that what is divided was measured within a minute."""
 
     targets: Sequence[TargetT]
     cases: Sequence[CaseT]
@@ -45,10 +57,25 @@ class Plan(Generic[TargetT, CaseT]):
 
 
 Live = Callable[[TargetT, Path], AbstractContextManager[AliveT]]
-"""A target's life on an empty folder; the value is what `Measure` gets. More of it may lie beside. Raises Failed."""
+"""A target's life on an empty folder, for one case; the value is what `Measure` gets. More of it may lie beside. Raises
+Failed.
+"""
 
 Measure = Callable[[AliveT, CaseT, Plan[TargetT, CaseT]], Measured]
-"""One case. Raises Failed."""
+"""The measurement in this life. Raises Failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready(Generic[TargetT]):
+    """A target that is not started yet, and its empty folder."""
+
+    target: TargetT
+    data: Path
+
+
+def ready(target: TargetT, data: Path) -> AbstractContextManager[Ready[TargetT]]:
+    """The life of what is started by its measurement."""
+    return nullcontext(Ready(target=target, data=data))
 
 
 def run(
@@ -62,32 +89,30 @@ def run(
         if plan.is_scattered:
             machine.scatter(Path(folder))
         for round_ in range(1, plan.rounds + 1):
-            for target in plan.targets:
+            for case, target in product(plan.cases, plan.targets):
                 data = machine.place(Path(folder), f"{target.name}-{round_}")
-                for row in _one_life(target, data, plan, round_, live, measure):
-                    results.add(row)
-                    print(f"round {round_} of {plan.rounds}: {row}", file=sys.stderr)
+                measured = partial(_one_life, target, case, data, plan, live, measure)
+                row = _row(target, case, round_, measured)
+                results.add(row)
+                print(f"round {round_} of {plan.rounds}: {row}", file=sys.stderr)
     return results
 
 
 def _one_life(
     target: TargetT,
+    case: CaseT,
     data: Path,
     plan: Plan[TargetT, CaseT],
-    round_: int,
     live: Live[TargetT, AliveT],
     measure: Measure[AliveT, CaseT, TargetT],
-) -> list[Row]:
-    def row_of(alive: AliveT, case: CaseT) -> Row:
-        try:
-            measured = measure(alive, case, plan)
-        except Failed as problem:
-            return Row(case=case.name, target=target.name, round=round_, failure=str(problem))
-        values, remarks = measured.values, measured.remarks
-        return Row(case=case.name, target=target.name, round=round_, values=values, remarks=remarks)
+) -> Measured:
+    with live(target, data) as alive:
+        return measure(alive, case, plan)
 
+
+def _row(target: Named, case: Named, round_: int, measured: Callable[[], Measured]) -> Row:
     try:
-        with live(target, data) as alive:
-            return [row_of(alive, case) for case in plan.cases]
+        got = measured()
     except Failed as problem:
-        return [Row(case=case.name, target=target.name, round=round_, failure=str(problem)) for case in plan.cases]
+        return Row(case=case.name, target=target.name, round=round_, failure=str(problem))
+    return Row(case=case.name, target=target.name, round=round_, values=got.values, remarks=got.remarks)

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mdabench import machine
@@ -55,9 +55,18 @@ class Server:
         self._process = process
         self._log = log
 
+    @property
+    def session(self) -> int:
+        """The process session that holds its processes."""
+        return self._process.pid
+
     def cpu_s(self) -> float:
         """CPU seconds that its processes have used since the start."""
         return machine.session_cpu_s(self._process.pid)
+
+    def read_bytes(self) -> int:
+        """What its processes have read from disks since the start."""
+        return machine.session_read_bytes(self._process.pid)
 
     def must_run(self) -> None:
         """Raise Failed if it has ended."""
@@ -91,8 +100,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(target: Target, data: Path) -> Iterator[Server]:
-    """The target as a server that has greeted, stopped at the end. ``data`` is an empty folder. Raises Failed."""
+def running(target: Target, data: Path, *, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """The target as a server that has greeted, stopped at the end. ``data`` is an empty folder. Raises Failed.
+
+    The `environment` is added to our own.
+    """
     port = free_port()
     target.prepare(data, port)
     log = data / "output.log"
@@ -103,6 +115,7 @@ def running(target: Target, data: Path) -> Iterator[Server]:
             stdout=output,
             stderr=output,
             cwd=data,
+            env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
     server = Server(target, process, port=port, log=log)

@@ -9,6 +9,7 @@ from pathlib import Path
 from mdabench.load import BENCH, Unavailable
 from mdabench.postfix import Postfix
 from mdabench.server import Target
+from mdabench.slimta import Slimta
 
 
 class Bare(Target):
@@ -40,8 +41,9 @@ class Mdacore(Target):
     def command(self, data: Path, port: int) -> list[str]:
         plugins = "edge_smtp,storage_shelve,relay_blackhole"
         settings = [f'edges.smtp.listen=["127.0.0.1:{port}"]', 'edges.smtp.domains=["example.test"]']
+        settings.append("edges.smtp.max_messages=1000000")  # in one connection; the others have no such limit
         command = [sys.executable, "-m", "mdacore", "run", "--plugins", plugins, "--state", str(data / "state")]
         return [*command, *(word for setting in settings for word in ("--set", setting))]
 
 
-TARGETS: dict[str, type[Target]] = {target.name: target for target in (Mdacore, Postfix, Bare)}
+TARGETS: dict[str, type[Target]] = {target.name: target for target in (Mdacore, Postfix, Slimta, Bare)}

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,29 @@ from mdabench.server import Failed
 WORKERS = BENCH / "workers"
 
 
-def run(name: str, wanted: dict[str, Any], *, data: Path, limit_s: float) -> dict[str, float]:
-    """What ``workers/<name>.py`` has measured. Raises Failed with what it said, also when it takes too long."""
+def run(
+    name: str,
+    wanted: dict[str, Any],
+    *,
+    data: Path,
+    limit_s: float,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, float]:
+    """What ``workers/<name>.py`` has measured. Raises Failed with what it said, also when it takes too long.
+
+    The `environment` is added to our own.
+    """
     command = [sys.executable, str(WORKERS / f"{name}.py")]
     pipe = subprocess.PIPE
     with (data / f"{name}.log").open("w+b") as log:
         with subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=log, cwd=data, start_new_session=True
+            command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=log,
+            cwd=data,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
         ) as process:
             try:
                 said, _ = process.communicate(json.dumps(wanted).encode(), timeout=limit_s)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from mdabench.report import Column, table
 from mdabench.results import Results, Row, Spread
-from required import REQUIRED, Required, judge
+from required import REQUIRED, Bounded, Required, judge
 
 TWICE = Required(case="a", target="ours", peer="theirs", at_least=2.0)
 
@@ -55,11 +56,40 @@ class TestJudge:
 
         assert not verdict.is_met
 
+    @pytest.mark.parametrize(("most", "is_met"), [(30.0, True), (29.0, False)])
+    def test_bound_is_for_the_median_of_the_differences(self, most: float, is_met: bool) -> None:
+        """What both of them need, and another round's noise, is in no difference."""
+        bound = Bounded(case="a", target="ours", peer="theirs", measure="rate", at_most=most)
+
+        (verdict,) = judge(results(ours=(130.0, 1020.0, 45.0), theirs=(100.0, 1000.0, 5.0)), [bound])
+
+        assert is_met is verdict.is_met
+
+    @pytest.mark.parametrize(("most", "is_met"), [(2.0, True), (1.9, False)])
+    def test_bound_without_a_peer_is_for_the_value_itself(self, most: float, is_met: bool) -> None:
+        bound = Bounded(case="a", target="ours", measure="rate", at_most=most)
+
+        (verdict,) = judge(results(ours=(1.0, 2.0, 9.0)), [bound])
+
+        assert is_met is verdict.is_met
+
+    def test_bound_on_what_was_not_measured_is_not_met(self) -> None:
+        bounds = [Bounded(case="a", target="ours", peer=peer, measure="rate", at_most=9e9) for peer in ("", "theirs")]
+
+        assert [False, False] == [verdict.is_met for verdict in judge(results(ours=(0.0,), theirs=(1.0,)), bounds)]
+
     def test_something_is_required(self) -> None:
         assert REQUIRED
 
 
 class TestRows:
+    def test_column_that_nobody_has_is_left_out(self) -> None:
+        columns = [Column(measure="rate", title="messages/s"), Column(measure="peak_mb", title="MB")]
+
+        text = table(results(ours=(5.0,)), "a", columns=columns, compared="peak_mb", peers=["ours"])
+
+        assert "| target | messages/s |" == text.splitlines()[0]
+
     def test_table_names_failures_and_divides_by_the_peers(self) -> None:
         run = results(ours=(1200.0, 1300.0, 0.0), theirs=(400.0, 500.0, 600.0))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from mdacore.testing import ManualClock
+from mdacore_relay_maildir.drafts import Drafts
 from mdacore_relay_maildir.maildirs import Maildirs, UniqueNames
 from mdacore_relay_maildir.subfolder import Place
 from mdacore_relay_maildir.walk import UnsafeFolder, make_root
@@ -35,8 +36,19 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def maildirs(root: Path) -> Maildirs:
-    return Maildirs(root, UniqueNames("mx.example.com", ManualClock()))
+def names() -> UniqueNames:
+    return UniqueNames("mx.example.com", ManualClock())
+
+
+@pytest.fixture(params=[True, False], ids=["nameless", "named"])
+def drafts(request: pytest.FixtureRequest, names: UniqueNames) -> Drafts:
+    """As on a file system that makes files without names, and as on others."""
+    return Drafts(names, may_be_nameless=request.param)
+
+
+@pytest.fixture
+def maildirs(root: Path, names: UniqueNames, drafts: Drafts) -> Maildirs:
+    return Maildirs(root, names, drafts=drafts)
 
 
 def tree(path: Path) -> list[str]:
@@ -110,7 +122,11 @@ class TestStore:
 
         assert [f"example.com/bob/new/{name}"] == tree(root)
 
-    @pytest.mark.parametrize(("part", "suffix"), [("tmp", ""), ("new", ",S=1")])
+    @pytest.mark.parametrize(
+        ("drafts", "part", "suffix"),
+        [(True, "new", ",S=1"), (False, "new", ",S=1"), (False, "tmp", "")],
+        indirect=["drafts"],
+    )
     def test_case_089_name_that_is_taken_is_left_alone_and_another_one_used(
         self, maildirs: Maildirs, root: Path, part: str, suffix: str
     ) -> None:
@@ -310,7 +326,8 @@ class Recorder:
         def call(*args: object, **kwargs: object) -> object:
             target = args[0] if name == "fsync" else kwargs.get("dst_dir_fd", kwargs.get("dir_fd"))
             path = Path(f"/proc/self/fd/{target}").readlink().relative_to(self._root)
-            what = "file" if path.parts and path.parts[-1].startswith("1700000000") else str(path)
+            is_file = path.parts and path.parts[-1].startswith(("1700000000", "#"))  # "#…" is one without a name
+            what = "file" if is_file else str(path)
             self.calls.append(f"{name} {what}" + (f"/{args[0]}" if name == "mkdir" else ""))
             return function(*args, **kwargs)
 
@@ -318,15 +335,13 @@ class Recorder:
 
 
 class TestDurability:
-    SYNC_AND_SHOW = (
-        "fsync file",
-        "link example.com/bob/new",
-        "unlink example.com/bob/tmp",
-        "fsync example.com/bob/new",
-    )
+    @pytest.fixture
+    def sync_and_show(self, request: pytest.FixtureRequest) -> list[str]:
+        unlink = ["unlink example.com/bob/tmp"] if "-named" in f"-{request.node.callspec.id}" else []
+        return ["fsync file", "link example.com/bob/new", *unlink, "fsync example.com/bob/new"]
 
     def test_case_062_first_message_syncs_its_file_then_its_name_and_all_folders(
-        self, maildirs: Maildirs, root: Path, monkeypatch: pytest.MonkeyPatch
+        self, maildirs: Maildirs, root: Path, monkeypatch: pytest.MonkeyPatch, sync_and_show: list[str]
     ) -> None:
         recorder = Recorder(monkeypatch, root)
 
@@ -335,17 +350,17 @@ class TestDurability:
         made = ["mkdir ./example.com", "mkdir example.com/bob"]
         made += [f"mkdir example.com/bob/{part}" for part in ("tmp", "new", "cur")]
         synced = ["fsync example.com/bob", "fsync example.com", "fsync ."]
-        assert [*made, *synced, *self.SYNC_AND_SHOW] == recorder.calls
+        assert [*made, *synced, *sync_and_show] == recorder.calls
 
     def test_case_062_next_message_syncs_its_file_then_its_name(
-        self, maildirs: Maildirs, root: Path, monkeypatch: pytest.MonkeyPatch
+        self, maildirs: Maildirs, root: Path, monkeypatch: pytest.MonkeyPatch, sync_and_show: list[str]
     ) -> None:
         maildirs.store(FOLDER, [b"x"], is_wanted=always)
         recorder = Recorder(monkeypatch, root)
 
         maildirs.store(FOLDER, [b"y"], is_wanted=always)
 
-        assert list(self.SYNC_AND_SHOW) == recorder.calls
+        assert sync_and_show == recorder.calls
 
     def test_folders_that_an_earlier_process_left_unsynced_are_synced(
         self, maildirs: Maildirs, root: Path, monkeypatch: pytest.MonkeyPatch

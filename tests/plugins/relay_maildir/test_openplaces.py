@@ -115,9 +115,9 @@ class TestReuse:
         maildirs.store(BOB, [b"x"], is_wanted=always)
         opens.clear()
 
-        name = maildirs.store(BOB, [b"y"], is_wanted=always)
+        maildirs.store(BOB, [b"y"], is_wanted=always)
 
-        assert [name.removesuffix(",S=1")] == opens
+        assert [""] == opens  # a file without a name
 
     def test_sub_folder_is_a_place_of_its_own(self, maildirs: Maildirs, root: Path) -> None:
         for place in (BOB, LISTS, BOB, LISTS):

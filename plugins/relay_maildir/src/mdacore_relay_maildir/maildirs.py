@@ -1,8 +1,8 @@
 """The maildirs on the disk: how a message gets into one (https://cr.yp.to/proto/maildir.html). Blocks; no gevent here.
 
 Invariants: what is in ``new/`` is whole and on the disk; nothing outside of the root is ever opened, made or removed
-(see `walk`). Leftovers in ``tmp/`` of a process that was killed belong to the readers of the maildir, who remove them
-after 36 hours.
+(see `walk`). What a process that was killed may leave in ``tmp/`` (see `drafts`) belongs to the readers of the maildir,
+who remove it after 36 hours.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
-from errno import EEXIST, EMFILE, ENFILE
+from errno import EMFILE, ENFILE
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
 from mdacore import Clock
+from mdacore_relay_maildir.drafts import Drafts
 from mdacore_relay_maildir.folder import Folder
 from mdacore_relay_maildir.openplaces import Opened, OpenPlaces
 from mdacore_relay_maildir.quota import Quota
 from mdacore_relay_maildir.subfolder import MARK, Place
 from mdacore_relay_maildir.walk import Descriptors, descend
 
-_NAME_TRIES = 100
 _MAX_HOST_CHARS = 150
 _MAX_KNOWN_PLACES = 10_000
 _WRITE_BYTES = 65_536
@@ -59,9 +59,10 @@ class Maildirs:
         quota: Quota | None = None,
         *,
         open_places: OpenPlaces | None = None,
+        drafts: Drafts | None = None,
     ) -> None:
         self._root = str(root)
-        self._next_name = next_name
+        self._drafts = drafts or Drafts(next_name)
         self._quota = quota
         self._open_places = open_places or OpenPlaces(0)
         self._durable: set[Place] = set()
@@ -109,21 +110,18 @@ class Maildirs:
             self._open_places.give_back(opened)
 
     def _store(self, place: Place, opened: Opened, pieces: Iterable[bytes], is_wanted: Callable[[], bool]) -> str:
-        with Descriptors() as descriptors:
-            tmp_name, file_fd = self._retried(lambda: self._create(opened.tmp_fd))
-            descriptors.keep(file_fd)
-            try:
-                size_bytes = _write_all(file_fd, pieces)
-                os.fsync(file_fd)
-                with self._room_for(size_bytes, place, opened):
-                    if not is_wanted():
-                        raise InterruptedError("the attempt was given up")
-                    name = self._publish(tmp_name, f",S={size_bytes}", opened)
-            finally:
-                with suppress(OSError):
-                    os.unlink(tmp_name, dir_fd=opened.tmp_fd)
-            os.fsync(opened.new_fd)
-            return name
+        draft = self._retried(lambda: self._drafts.make(opened.tmp_fd))
+        try:
+            size_bytes = _write_all(draft.fd, pieces)
+            os.fsync(draft.fd)
+            with self._room_for(size_bytes, place, opened):
+                if not is_wanted():
+                    raise InterruptedError("the attempt was given up")
+                name = self._drafts.show(draft, f",S={size_bytes}", opened.new_fd)
+        finally:
+            draft.discard()
+        os.fsync(opened.new_fd)
+        return name
 
     def _retried(self, opens: Callable[[], T]) -> T:
         """What this opens; where there are no descriptors left, without those that were only kept."""
@@ -185,23 +183,6 @@ class Maildirs:
                     descriptors.keep(os.open(MARK, _CREATE_FILE, 0o600, dir_fd=fds[-1]))
             for fd in reversed(fds):
                 os.fsync(fd)
-
-    def _create(self, tmp_fd: int) -> tuple[str, int]:
-        for _ in range(_NAME_TRIES):
-            name = self._next_name()
-            with suppress(FileExistsError):
-                return name, os.open(name, _CREATE_FILE, 0o600, dir_fd=tmp_fd)
-        raise OSError(EEXIST, "no free name", "tmp")
-
-    def _publish(self, tmp_name: str, suffix: str, opened: Opened) -> str:
-        """Link the file into ``new``: unlike a rename, a link never replaces what is there."""
-        name = tmp_name + suffix
-        for _ in range(_NAME_TRIES):
-            with suppress(FileExistsError):
-                os.link(tmp_name, name, src_dir_fd=opened.tmp_fd, dst_dir_fd=opened.new_fd, follow_symlinks=False)
-                return name
-            name = self._next_name() + suffix
-        raise OSError(EEXIST, "no free name", "new")
 
 
 def _count_subfolders(maildir_fd: int) -> int:

@@ -11,9 +11,11 @@ from mdacore_edge_smtp.offers import Offers
 from mdacore_edge_smtp.protocol import Offer
 
 
-def offer_of(*, is_tls=False, is_proxy=False, has_tls=False, has_auth=False, **config) -> Offer:
-    offers = Offers(config=SmtpConfig(**config), max_recipients=1000, has_tls=has_tls, has_auth=has_auth)
-    return offers.of(is_tls=is_tls, is_proxy=is_proxy)
+def offer_of(*, is_tls=False, may_xclient=False, has_tls=False, has_auth=False, has_dsn=True, **config) -> Offer:
+    offers = Offers(
+        config=SmtpConfig(**config), max_recipients=1000, has_tls=has_tls, has_auth=has_auth, has_dsn=has_dsn
+    )
+    return offers.of(is_tls=is_tls, may_xclient=may_xclient)
 
 
 def keywords(offer: Offer) -> list[str]:
@@ -34,6 +36,15 @@ class TestTls:
         assert (has_tls and not is_tls) is ("STARTTLS" in keywords(offer_of(has_tls=has_tls, is_tls=is_tls)))
 
 
+    def test_under_tls_it_is_answered_that_there_is_tls_already(self):
+        assert 503 == offer_of(is_tls=True).withheld[b"STARTTLS"].code
+
+
+class TestDsn:
+    def test_where_nobody_can_send_a_notice_none_is_promised(self):
+        assert "DSN" not in keywords(offer_of(has_dsn=False))
+
+
 class TestAuth:
     @pytest.mark.parametrize(("has_auth", "is_tls", "in_clear"), [*product((False, True), repeat=3)])
     def test_case_046_it_is_offered_where_somebody_answers_and_nobody_can_listen(self, has_auth, is_tls, in_clear):
@@ -49,5 +60,5 @@ class TestXclient:
         nobody, listed = offer_of(), {"xclient_from": ("192.0.2.7",)}
 
         assert b"XCLIENT" not in {*nobody.verbs, *nobody.withheld}
-        assert "XCLIENT" in keywords(offer_of(is_proxy=True, **listed))
-        assert 550 == offer_of(is_proxy=False, **listed).withheld[b"XCLIENT"].code
+        assert "XCLIENT" in keywords(offer_of(may_xclient=True, **listed))
+        assert 550 == offer_of(may_xclient=False, **listed).withheld[b"XCLIENT"].code

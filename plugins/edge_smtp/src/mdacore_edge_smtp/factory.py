@@ -49,7 +49,7 @@ class ConnectionFactory:
             budget=self.budget,
             admission=admission or new_admission(config),
         )
-        self._first_offer = self._wiring.offers.of(is_tls=False, is_proxy=False)
+        self._first_offer = self._wiring.offers.of(is_tls=False, may_xclient=False)
         self._openings = {
             is_tls: Opening(choose_context=self._certificates.choose, is_tls=is_tls, greet_delay_s=config.greet_delay_s)
             for is_tls in (False, True)

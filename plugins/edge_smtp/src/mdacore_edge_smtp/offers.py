@@ -21,6 +21,7 @@ from mdacore_edge_smtp.protocol import (
     SMTP_EXTENSIONS,
     SMTPUTF8,
     STARTTLS,
+    TLS_ALREADY,
     XCLIENT,
     XCLIENT_DENIED,
     Extension,
@@ -37,33 +38,37 @@ class Offers:
         max_recipients: of one transaction, as LIMITS tells it.
         has_tls: STARTTLS works here.
         has_auth: a validator speaks at that stage.
+        has_dsn: there is a queue that can send notices: a proxy queue cannot, and so must not promise any.
     """
 
     config: SmtpConfig
     max_recipients: int
     has_tls: bool
     has_auth: bool
+    has_dsn: bool = True
     _compiled: Mapping[tuple[bool, bool], Offer] = attrs.field(init=False)
 
     @_compiled.default
     def _compile(self) -> Mapping[tuple[bool, bool], Offer]:
         return {kind: self._new(*kind) for kind in product((False, True), (False, True))}
 
-    def of(self, *, is_tls: bool, is_proxy: bool) -> Offer:
+    def of(self, *, is_tls: bool, may_xclient: bool) -> Offer:
         """For a connection that is encrypted or not, from a peer that may say XCLIENT or not."""
-        return self._compiled[is_tls, is_proxy]
+        return self._compiled[is_tls, may_xclient]
 
-    def _new(self, is_tls: bool, is_proxy: bool) -> Offer:
-        extensions = [*SMTP_EXTENSIONS, CHUNKING, SMTPUTF8, DSN, LIMITS]
+    def _new(self, is_tls: bool, may_xclient: bool) -> Offer:
+        extensions = [*SMTP_EXTENSIONS, CHUNKING, SMTPUTF8, *([DSN] if self.has_dsn else []), LIMITS]
         withheld: dict[Extension, Reply] = {}
-        if self.has_tls and not is_tls:
+        if is_tls:
+            withheld[STARTTLS] = TLS_ALREADY
+        elif self.has_tls:
             extensions.append(STARTTLS)
         if self.has_auth:
             if is_tls or self.config.auth_without_tls:
                 extensions.append(AUTH)
             else:
                 withheld[AUTH] = ENCRYPTION_NEEDED
-        if is_proxy:
+        if may_xclient:
             extensions.append(XCLIENT)
         elif self.config.xclient_from:
             withheld[XCLIENT] = XCLIENT_DENIED

@@ -297,8 +297,8 @@ class SmtpSession:
         self._wiring.log.info(event, reply=str(reply), **fields)
 
     def _make_offer(self) -> None:
-        is_proxy = self._known.peer_ip in self._wiring.xclient_from
-        self._protocol.offer_from_now(self._wiring.offers.of(is_tls=self.is_tls, is_proxy=is_proxy))
+        may_xclient = self._known.peer_ip in self._wiring.xclient_from
+        self._protocol.offer_from_now(self._wiring.offers.of(is_tls=self.is_tls, may_xclient=may_xclient))
 
     def _new_transaction(self, command: MailCommand) -> Transaction:
         self._transaction_count += 1

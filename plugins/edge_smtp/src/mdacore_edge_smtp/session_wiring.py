@@ -71,6 +71,7 @@ def wiring(
             max_recipients=1 if has_one_rcpt else config.max_recipients,
             has_tls=has_starttls,
             has_auth=bool(context.validators.auth),
+            has_dsn=not context.handoff.is_proxy,
         ),
         has_gate=config.require_auth or config.require_tls,
         has_one_rcpt=has_one_rcpt,

@@ -18,7 +18,7 @@ def found(pattern: str, *files: str) -> list[str]:
     return [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
         for path in tracked(*files)
-        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
         if path != Path(__file__) and re.search(pattern, line)
     ]
 

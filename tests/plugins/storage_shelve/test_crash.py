@@ -50,13 +50,15 @@ WRITER = (
     + """
 def work(number):
     while True:
-        path = storage.spool_path / str(number)
         if number == 0:
+            path = storage.spool_path / f"{os.getpid()}.{time.monotonic_ns()}"
             path.write_bytes(b"Subject: large" + bytes(300_000))
             body = FileBody(path, path.stat().st_size)
         else:
             body = MemoryBody(b"Subject: small" + bytes(2_000))
         first, second = storage.write([part(body), part(body)], queue="main")
+        if number == 0:
+            path.unlink()
         say("stored", first.queue_id, second.queue_id)
         say("settling", first.queue_id)
         storage.settle(first, Settlement(closed={0: DELIVERED}, deferred={1: LATER, 2: LATER}, due_at=9e9))

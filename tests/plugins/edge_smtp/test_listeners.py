@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import grp
+import os
+import stat
 from pathlib import Path
 
 import pytest
 from gevent import socket
 
-from mdacore_edge_smtp.listeners import TcpAddress, UnixAddress, bind_all, close, name_of, parse_address
+from mdacore_edge_smtp.listeners import (
+    Access,
+    TcpAddress,
+    UnixAddress,
+    bind_all,
+    close,
+    name_of,
+    parse_address,
+    parse_mode,
+)
 
 ANY = "0.0.0.0"  # noqa: S104 (that both can be bound is what is tested)
 
@@ -76,6 +88,26 @@ class TestBindAll:
         assert f"unix:{path}" == name_of(listening)
         close(listening)
         assert not path.exists()
+
+    def test_a_socket_is_for_its_own_user_alone_unless_others_are_let_in(self, tmp_path):
+        group = grp.getgrgid(os.getgid())
+        closed, opened = tmp_path / "closed", tmp_path / "open"
+        listening = bind_all([UnixAddress(closed)])
+        listening += bind_all([UnixAddress(opened)], Access(mode=0o660, group=group.gr_name))
+
+        assert [0o600, 0o660] == [stat.S_IMODE(path.stat().st_mode) for path in (closed, opened)]
+        assert group.gr_gid == opened.stat().st_gid
+        for each in listening:
+            close(each)
+
+    @pytest.mark.parametrize("text", ["0660", "600", "0"])
+    def test_a_mode_is_read_as_an_octal_number(self, text):
+        assert int(text, 8) == parse_mode(text)
+
+    @pytest.mark.parametrize("text", ["", "rw", "0888", "07777", "-1"])
+    def test_what_is_no_mode_is_told(self, text):
+        with pytest.raises(ValueError, match="is not a mode"):
+            parse_mode(text)
 
     def test_a_path_that_somebody_listens_on_is_not(self, tmp_path):
         path = tmp_path / "mda.sock"

@@ -5,6 +5,7 @@ Reads certificates and looks at the file system; no other side effects.
 
 from __future__ import annotations
 
+import grp
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -24,6 +25,7 @@ def check(config: SmtpConfig, context: EdgeContext) -> Iterable[Problem]:
     return chain(
         _listening(config, "listen", config.listen, context),
         _listening(config, "listen_tls", config.listen_tls, context),
+        _group(config),
         problems_of(config.tls, context),
         _tls(config),
         mail_problems(config, context),
@@ -46,6 +48,14 @@ def _folder(key: str, folder: Path, context: EdgeContext) -> Iterator[Problem]:
     # What is under the state folder may be made at start.
     if not folder.is_dir() and not folder.is_relative_to(context.state_path):
         yield Problem(key, f"there is no folder {folder}")
+
+
+def _group(config: SmtpConfig) -> Iterator[Problem]:
+    if config.socket_group:
+        try:
+            grp.getgrnam(config.socket_group)
+        except KeyError:
+            yield Problem("socket_group", f"there is no group {config.socket_group}")
 
 
 def _tls(config: SmtpConfig) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ import attrs
 from attrs.validators import deep_iterable, in_
 
 from mdacore import Seconds, SizeBytes
-from mdacore_edge_smtp.listeners import parse_address
+from mdacore_edge_smtp.listeners import parse_address, parse_mode
 from mdacore_edge_smtp.mailboxes import is_address, is_mail_domain
 from mdacore_edge_smtp.networks import Networks
 from mdacore_edge_smtp.protocol import is_domain
@@ -83,6 +83,10 @@ def _delimiter(_: object, __: object, value: str) -> None:
         raise ValueError(f"{value!r} cannot stand in an address")
 
 
+def _mode(_: object, __: object, value: str) -> None:
+    parse_mode(value)
+
+
 def _networks(_: object, __: object, value: tuple[str, ...]) -> None:
     Networks(value)
 
@@ -102,6 +106,17 @@ class SmtpConfig:
         default=(),
         validator=_addresses,
         metadata={"help": "Where to listen for clients that begin with TLS, as on port 465 (RFC 8314)."},
+    )
+    socket_mode: str = attrs.field(
+        default="0600",
+        validator=_mode,
+        metadata={
+            "help": "Who may connect to UNIX sockets, as a mode: 0660 lets their group in as well."
+        },
+    )
+    socket_group: str = attrs.field(
+        default="",
+        metadata={"help": "The group of such a socket; empty means the service's own."},
     )
     tls: TlsConfig = attrs.field(
         default=TlsConfig(),

@@ -20,6 +20,7 @@ from mdacore_edge_smtp.config import SmtpConfig
 from mdacore_edge_smtp.connection import Connection
 from mdacore_edge_smtp.entrance import SHUTTING_DOWN, Arrival, Door, Entrance
 from mdacore_edge_smtp.factory import ConnectionFactory, new_admission
+from mdacore_edge_smtp.listeners import Access, parse_mode
 
 MAX_SWEEP_INTERVAL_S = 1.0
 STOP_GRACE_S = 1.0
@@ -56,7 +57,8 @@ class SmtpEdge:
             listeners.resolve(listeners.parse_address(text), self._context)
             for text in (*self._config.listen, *self._config.listen_tls)
         ]
-        bound = listeners.bind_all(addresses)
+        access = Access(mode=parse_mode(self._config.socket_mode), group=self._config.socket_group)
+        bound = listeners.bind_all(addresses, access)
         clear_count = len(self._config.listen)
         self._doors = [self._door(listening, is_tls=index >= clear_count) for index, listening in enumerate(bound)]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,6 +47,28 @@ class UnixAddress:
 Address = TcpAddress | UnixAddress
 
 
+@attrs.frozen(kw_only=True)
+class Access:
+    """Who may connect to a UNIX socket: its mode, and its group if it is to be another than the service's."""
+
+    mode: int = 0o600
+    group: str = ""
+
+
+OWN_USER = Access()
+
+
+def parse_mode(text: str) -> int:
+    """Read ``"0660"``. Raises ValueError with a sentence for the operator."""
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o777:
+        raise ValueError(f"{text!r} is not a mode like 0600 or 0660")
+    return mode
+
+
 def parse_address(text: str) -> Address:
     """Read one entry of `listen`. Raises ValueError with a sentence for the operator."""
     if text.startswith("unix:"):
@@ -80,12 +103,12 @@ def _parse_host(host: str, text: str) -> str:
     return str(ip)
 
 
-def bind_all(addresses: Sequence[Address]) -> list[socket.socket]:
+def bind_all(addresses: Sequence[Address], access: Access = OWN_USER) -> list[socket.socket]:
     """Bind and listen on all of them, or raise OSError and leave none bound. Nothing is accepted yet."""
     sockets: list[socket.socket] = []
     try:
         for address in addresses:
-            sockets.append(_bind(address, is_v6_only=_has_ipv4_twin(address, addresses)))
+            sockets.append(_bind(address, access, is_v6_only=_has_ipv4_twin(address, addresses)))
     except OSError:
         for bound in sockets:
             close(bound)
@@ -112,12 +135,13 @@ def _has_ipv4_twin(address: Address, addresses: Sequence[Address]) -> bool:
     return isinstance(address, TcpAddress) and TcpAddress("0.0.0.0", address.port) in addresses  # noqa: S104 (a comparison)
 
 
-def _bind(address: Address, *, is_v6_only: bool) -> socket.socket:
+def _bind(address: Address, access: Access, *, is_v6_only: bool) -> socket.socket:
     listening = _new_socket(address, is_v6_only=is_v6_only)
     try:
         if isinstance(address, UnixAddress):
             _remove_stale(address.path)
             listening.bind(str(address.path))
+            _open_to(address.path, access)
         else:
             listening.bind((address.host, address.port))
         listening.listen(BACKLOG)
@@ -138,6 +162,13 @@ def _new_socket(address: Address, *, is_v6_only: bool) -> socket.socket:
     if is_ipv6:
         listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, is_v6_only)
     return listening
+
+
+def _open_to(path: Path, access: Access) -> None:
+    """Nobody can connect before `listen`, so that nobody comes in while this is not done."""
+    if access.group:
+        shutil.chown(path, group=access.group)
+    path.chmod(access.mode)
 
 
 def _remove_stale(path: Path) -> None:

@@ -21,9 +21,10 @@ from mdacore.queue.wiring import BoundRelay
 from mdacore.runtime import Breaker
 from mdacore.words import QueueId, Reply
 
-READY_MAX = 100
+READY_MAX = 200
 """How many claimed messages may wait in memory for a free place in their lane, so that a quick relay never starves
-between two claims; the rest stay in the storage."""
+between two claims; the rest stay in the storage. Half of them may be new: a hundred sessions that are answered by one
+commit are attempted from memory, where a claim of its own would cost each of them as much as its delivery."""
 TROUBLED_MAX = 1000
 """How many lanes are remembered for what their destinations have failed: the names of those that are suspended are part
 of each claim. Mail for more dead destinations than that is deferred by the schedule alone."""
@@ -234,7 +235,7 @@ class Lanes:
         return suspension
 
     def end_roll_calls(self, claimed: Collection[str], full: Collection[str]) -> None:
-        """A claim that passed over `full` has given messages of `claimed`: what is in neither is through."""
+        """A claim that passed over `full` has given all there was, of `claimed`: what is in neither is through."""
         for name in self._troubled:
             suspension = self._lanes[name].suspension
             if suspension is not None and name not in claimed and name not in full:
@@ -260,7 +261,9 @@ class Lanes:
         """What is new and waits does not count, and one may always wait: new mail must not keep out all the rest."""
         suspension = lane.suspension
         if suspension is not None:
-            return suspension.is_called or (not lane.claimed and lane.places > 0)
+            if suspension.left_s > 0:  # after it what is claimed would wait in memory for the probe to end
+                return suspension.is_called
+            return not lane.claimed and lane.places > 0
         places = lane.places
         return places > 0 and lane.running + len(lane.ready) < places + max(1, self._may_wait)
 

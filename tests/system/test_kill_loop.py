@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 KILL_LOOP = Path(__file__).parent / "killloop"
-KILLS = os.environ.get("MDACORE_KILLS", "150")
-LIMIT_S = os.environ.get("MDACORE_KILL_LIMIT_S", "85")
+KILLS = os.environ.get("MDACORE_KILLS", "500")
+LIMIT_S = os.environ.get("MDACORE_KILL_LIMIT_S", "240")
 """On a slow machine fewer kills are enough; the drain comes on top."""
 
 

@@ -167,7 +167,7 @@ class TestCannotStart:
         assert 1 == refused.returncode
         assert "edges.mx" in refused.stderr
         assert "Traceback" not in refused.stderr
-        assert not (other / "spool").exists()
+        assert not other.exists()
 
     def test_a_locked_spool_is_exit_1_with_the_holders_pid(self, service):
         service.start()
@@ -178,3 +178,16 @@ class TestCannotStart:
         assert "storages.spool" in refused.stderr
         assert str(service.process.pid) in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+class TestFirstStart:
+    def test_a_socket_may_lie_in_the_state_folder_before_there_is_one(self, service):
+        """As the kind `lmtp` has it by default: the folder is made before the edges bind."""
+        options = ["--set", 'edges.mx.kind="lmtp"', "--set", 'edges.mx.listen=["unix:lmtp.sock", "127.0.0.1:0"]']
+        with service.log.open("wb") as log:
+            service.process = subprocess.Popen([*service.command("run"), *options], stdout=log, stderr=log)
+
+        started = service.wait_for_event("service.started")
+
+        assert f"unix:{service.state}/lmtp.sock" == started["addresses"]["edges.mx"][0]
+        assert 0 == service.terminate()

@@ -8,7 +8,7 @@ import pytest
 from gevent.event import Event
 
 from mdacore import Change, DestinationDown, NewMessage, Outcome, Query, Reply, State
-from mdacore.queue import BoundRelay, NoticeRules, Queue
+from mdacore.queue import BoundRelay, NoticeRules, Queue, RetryRule, RetrySchedule
 from mdacore.runtime import Breaker
 from mdacore.testing import CapturedLog, ManualClock, MemoryStorage, ScriptedRelay
 
@@ -385,6 +385,18 @@ class TestEndOfLife:
 
         assert 10 <= sum(not entry.recipients[0][0].startswith("first") for entry in entries(bench))
 
+    def test_what_was_never_attempted_is_as_old_as_its_domain_allows(self, make_down, make_envelope, world):
+        rule = RetryRule(schedule=RetrySchedule((60.0,)), lifetime_s=600.0)
+        bench = make_down(retry_for={"dead.test": rule})
+        for number in range(4):
+            bench.queue.accept(make_envelope(f"new{number}@dead.test", received_at=bench.clock.now()))
+
+        last_out(bench, world, 0.25)
+
+        assert ["new0@dead.test"] == [
+            entry.recipients[0][0] for entry in entries(bench) if entry.lane == "local/dead.test"
+        ]
+
     def test_a_backlog_larger_than_a_claim_is_gone_through_in_a_roll_call(self, make_down, make_envelope, world):
         """450 wait; those that are too old are behind 250 that are not, as an operator's `retry` may have put them."""
         bench = make_down(lifetime_s=DAY_S)
@@ -403,3 +415,20 @@ class TestEndOfLife:
 
         assert not [entry for entry in left if entry.recipients[0][0].startswith("old")]
         assert max(entry.attempts for entry in left if not entry.recipients[0][0].startswith("first")) <= 2
+
+    def test_a_roll_call_goes_on_after_a_claim_that_was_full_of_other_mail(self, make_down, make_envelope, world):
+        """What is due for longer comes first: that a claim has no message of the lane does not say that it has none."""
+        bench = make_down(lifetime_s=DAY_S, claims_max=10)
+        now = bench.clock.now()
+        in_front = dead(bench, make_envelope, 20)
+        others = [
+            NewMessage(envelope=make_envelope(f"bob@{n}.test"), lane=f"local/{n}.test", due_at=now) for n in range(40)
+        ]
+        old = dead(bench, make_envelope, 40, age_s=DAY_S)
+        for due_at, messages in ((now, in_front), (now + 14_000, others), (now + 14_100, old)):
+            bench.storage.write([attrs.evolve(one, due_at=due_at) for one in messages], queue="main")
+
+        last_out(bench, world, 4)
+
+        wait_until(lambda: len(in_front) + 3 == sum(entry.lane == "local/dead.test" for entry in entries(bench)))
+        assert now + 16 * 901 == bench.clock.now()

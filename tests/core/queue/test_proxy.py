@@ -440,6 +440,14 @@ class TestRelayPolicies:
 
         assert 40.0 == bench.relay.attempts[0][1].deadline_s
 
+    def test_they_have_no_more_time_than_the_client(self, make_proxy, envelope):
+        bench = make_proxy(relay_policies=[lambda *_: gevent.sleep(60)], reply_within_s=0.01)
+
+        with gevent.Timeout(5):
+            assert [451] == bench.codes(envelope)
+
+        assert [] == bench.relay.attempts
+
     def test_where_they_use_all_of_it_the_relay_is_not_called(self, make_proxy, envelope):
         bench = make_proxy(relay_policies=[lambda envelope, _: bench.clock.advance(600) or envelope])
 

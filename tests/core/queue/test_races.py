@@ -50,6 +50,26 @@ class SlowStorage(MemoryStorage):
         return super().release(claim)
 
 
+class SlowReading(MemoryStorage):
+    """Its disk answers late."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.is_reading = Event()
+
+    def read(self, claim):
+        self.is_reading.set()
+        gevent.sleep(3600)
+
+
+class SlowRelease(MemoryStorage):
+    """A release that is cut short while it waits for its commit does not happen."""
+
+    def release(self, claim):
+        gevent.sleep(0.005)
+        return super().release(claim)
+
+
 def bench_on(make_bench, storage_class, relay=None, **changes):
     clock = ManualClock()
     bench = make_bench(relay, storage=storage_class(clock), clock=clock, **changes)
@@ -133,6 +153,25 @@ class TestStop:
         bench.queue.stop()
 
         assert {} == bench.storage.settled[1][1].closed
+
+    def test_what_is_still_being_read_is_given_back(self, make_bench, make_new):
+        """Nothing was attempted: a claim without an end would count as a crash at the next start."""
+        bench = bench_on(make_bench, SlowReading)
+        bench.storage.write([make_new("bob@example.test")], queue="main")
+        bench.storage.is_reading.wait(5)
+
+        bench.queue.stop()
+
+        assert [("due", 0)] == states(bench)
+
+    def test_a_claim_that_is_given_back_meanwhile_is_given_back(self, make_bench, envelope):
+        """It had not begun; the storage's commit is cut short with it, and nobody else would ever end the claim."""
+        bench = bench_on(make_bench, SlowRelease)
+        bench.queue.accept(envelope)
+
+        bench.queue.stop()
+
+        assert [("due", 0)] == states(bench)
 
 
 class TestDrain:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import gevent
 import pytest
 from gevent.event import Event
@@ -85,6 +87,22 @@ class TestDeadlines:
             return wait_in(deadlines)[0] and wait_in(deadlines)[0]
 
         assert gevent.spawn(twice).get(timeout=5)
+
+    def test_one_that_begins_after_the_hub_was_blocked_has_all_of_its_time(self):
+        """What blocked it is somebody else's; the loop's own time is still from before that."""
+        deadlines = Deadlines(0.2)
+        other = gevent.spawn(wait_in, deadlines)
+        gevent.sleep(0.05)
+        time.sleep(0.1)
+        began_at = time.monotonic()
+        call = deadlines.begin()
+
+        with pytest.raises(Deadline):
+            Event().wait(10)
+        deadlines.end(call)
+
+        assert time.monotonic() - began_at >= 0.2
+        assert other.get(timeout=5)[0]
 
     def test_nothing_is_left_in_the_loop_when_all_have_ended(self, deadlines):
         call = deadlines.begin()

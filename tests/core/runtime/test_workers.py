@@ -128,6 +128,20 @@ class TestKill:
 
         assert ["interrupted", "interrupted", "next"] == ends
 
+    def test_what_has_not_begun_is_begun(self, workers):
+        """Whether in a new greenlet or in one that was at rest: what it did before does not matter."""
+        done, seen = [], []
+        workers.run(done.append, "before")
+        workers.join(5)
+
+        for number in range(2):
+            workers.run(done.append, number)
+        workers.kill(lambda *given: seen.append(given))
+        workers.kill()
+        assert workers.join(5)
+
+        assert (["before", 0, 1], []) == (done, seen)
+
 
 class TestClose:
     def test_no_greenlet_is_left(self, workers):

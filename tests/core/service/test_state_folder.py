@@ -51,3 +51,31 @@ def test_one_that_is_there_is_left_as_it_is(tmp_path):
     StateFolder(tmp_path, find_identity(ServiceKeys(user="nobody"))).start()
 
     assert (0, 0o750) == (tmp_path.stat().st_uid, mode_of(tmp_path))
+
+
+def test_what_was_made_and_is_still_empty_at_the_end_is_removed(tmp_path):
+    folder = StateFolder(tmp_path / "a" / "state", None)
+    folder.start()
+
+    folder.stop()
+
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_what_holds_something_at_the_end_stays(tmp_path):
+    folder = StateFolder(tmp_path / "a" / "state", None)
+    folder.start()
+    (tmp_path / "a/state/spool").mkdir()
+
+    folder.stop()
+
+    assert (tmp_path / "a/state/spool").is_dir()
+
+
+def test_one_that_was_there_stays_though_it_is_empty(tmp_path):
+    folder = StateFolder(tmp_path, None)
+    folder.start()
+
+    folder.stop()
+
+    assert tmp_path.is_dir()

@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from mdacore import (
+    Change,
     Content,
     FileBody,
     MemoryBody,
@@ -109,6 +110,10 @@ def spoil(database, *pages):
 
 def everything(path):
     return {p.relative_to(path): p.read_bytes() for p in path.rglob("*") if p.is_file() and p.name != "lock"}
+
+
+def interrupted(folder):
+    raise KeyboardInterrupt
 
 
 class TestSound:
@@ -269,6 +274,35 @@ class TestDamage:
         assert later > max(ids)
         assert later[:4] == ids[0][:4]
 
+    def test_nor_are_they_those_of_all_that_came_and_went_since(self, database, recover, open_storage, clock):
+        """An old message may wait while millions are delivered."""
+        (waits,) = open_storage().write([new(clock)], queue="main")
+        open_storage().stop()
+        with sqlite3.connect(database) as connection:
+            connection.execute("UPDATE store SET next_id = next_id + 1000000000")
+        connection.close()
+        (gone,) = open_storage().write([new(clock)], queue="main")
+        open_storage().amend(Query(queue_ids=[gone]), Change.DISCARD)
+        open_storage().stop()
+        spoil(database, root_of(database, "store"))
+
+        recover()
+
+        storage = open_storage()
+        assert storage.write([new(clock)], queue="main")[0] > gone
+        assert waits in {entry.queue_id for entry in listed(storage)}
+
+    @pytest.mark.parametrize("name", ["readme", "f" * 16])
+    def test_what_lies_among_the_bodies_and_is_none_is_no_number(
+        self, ids, database, path, recover, open_storage, clock, name
+    ):
+        spoil(database, 1, root_of(database, "store"))
+        (path / "bodies" / name).write_bytes(b"")
+
+        recover()
+
+        assert open_storage().write([new(clock)], queue="main")[0] > max(ids)
+
     def test_without_a_header_the_operator_is_told_what_may_be_repeated(self, ids, database, recover):
         spoil(database, 1, root_of(database, "message"))
 
@@ -327,7 +361,8 @@ class TestBodyFiles:
 
         assert [one] == [entry.queue_id for entry in listed(open_storage())]
         assert body.exists()
-        assert b"whose?" == (found.kept_at / "bodies" / "ff").read_bytes()
+        assert b"whose?" == (found.kept_at / "lost-bodies" / "ff").read_bytes()
+        assert not (path / "bodies" / "ff").exists()
         assert any("as ff" in why for _, why in found.lost)
 
     def test_a_missing_one_holds_its_message(self, open_storage, clock, path, database, recover):
@@ -412,6 +447,21 @@ class TestCutOff:
         assert set(ids) == {entry.queue_id for entry in listed(storage)}
         assert not sound.exists()
         assert damaged in [p.read_bytes() for p in path.glob("damaged-*/queue.db")]
+
+    def test_bodies_of_lost_messages_are_kept_by_the_next_start(
+        self, ids, database, path, recover, open_storage, monkeypatch
+    ):
+        """Which removes from the bodies whatever its database does not name."""
+        (path / "bodies" / "ff").write_bytes(b"whose?")
+        spoil(database, root_of(database, "lane"))
+        with monkeypatch.context() as cut:
+            cut.setattr(Folder, "finish_replacing", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                recover()
+
+        open_storage()
+
+        assert [b"whose?"] == [p.read_bytes() for p in path.glob("damaged-*/lost-bodies/ff")]
 
     def test_an_unfinished_copy_is_made_anew(self, ids, database, path, recover, open_storage):
         spoil(database, root_of(database, "lane"))

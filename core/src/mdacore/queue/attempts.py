@@ -85,6 +85,8 @@ class Attempts:
         except MdaError as error:  # if the storage has set it aside, the settlement finds the claim lost
             self._log.error(events.QUEUE_READ_FAILED, error=str(error))
             return self.retry(claim)
+        except GreenletExit:
+            return GIVE_BACK
         if job.is_lost:
             self._note_lost()
             return None
@@ -130,7 +132,8 @@ class Attempts:
             return None
         envelope = message.envelope
         replies = _for_all(envelope, BOUNCED_BY_OPERATOR if message.must_bounce else suspension.reply)
-        is_old = claim.attempt > 1 or suspension.lasts_s >= min(CERTAIN_S, self._wiring.lifetime_s)
+        lifetime_s = self._retry_rules.lifetime_s(envelope.recipients)
+        is_old = claim.attempt > 1 or suspension.lasts_s >= min(CERTAIN_S, lifetime_s)
         settlement, late = self._concluded(
             claim, message, replies, is_retried=is_old, delay_s=max(1.0, suspension.left_s)
         )

@@ -218,8 +218,14 @@ class Delivery:
     def release(self, claim: Claim) -> None:
         """Give a claim back; if that fails, as a deferral, so that somebody has it before the next start."""
         try:
-            self._storage_fence.call(self._storage.release, claim)
+            self._release(claim)
         except MdaError as error:
             self._log.warning(events.QUEUE_CLAIM_LOST, queue_id=claim.queue_id, error=str(error))
             if not isinstance(error, ClaimLost) and not self.lanes.is_closed:
                 self.settle(claim, self._attempts.retry(claim))
+
+    def _release(self, claim: Claim) -> None:
+        try:
+            self._storage_fence.call(self._storage.release, claim)
+        except GreenletExit:  # tried once more, at once: without an end it would count as a crash at the next start
+            self._storage_fence.call(self._storage.release, claim)

@@ -20,8 +20,19 @@ from mdacore.queue.policies import FencedPolicy, call_relay_policy
 from mdacore.queue.relays import call_relay
 from mdacore.queue.routing import relay_of
 from mdacore.queue.wiring import ProxyWiring
-from mdacore.runtime import Fence
-from mdacore.words import LOCAL_ERROR, Deferral, Discard, Envelope, Hold, MdaError, QueueId, Rejection, Reply
+from mdacore.runtime import Deadline, Fence
+from mdacore.words import (
+    LOCAL_ERROR,
+    ComponentFailure,
+    Deferral,
+    Discard,
+    Envelope,
+    Hold,
+    MdaError,
+    QueueId,
+    Rejection,
+    Reply,
+)
 
 STOPPED: Final = Reply(code=451, enhanced="4.3.2", text="The service stopped during the attempt")
 NO_PLACE: Final = Reply(code=451, enhanced="4.3.2", text="Too many messages in hand, try again later")
@@ -93,8 +104,7 @@ class Proxying:
         deadline_s = min(relay.deadline_s, self._left_s(passing))
         attempt = Attempt(queue_id=passing.queue_id, queue=self._wiring.name, number=1, deadline_s=deadline_s)
         try:
-            for policy in self._relay_policies:
-                envelope = call_relay_policy(policy, envelope, attempt)
+            envelope = self._policed(envelope, attempt)
             deadline_s = min(deadline_s, self._left_s(passing))  # policies have used some of it
             if deadline_s <= 0:
                 return for_all(envelope, NO_PLACE)
@@ -111,6 +121,21 @@ class Proxying:
             rcpts = [recipient.address for recipient in unanswered]
             self._log.error(events.PLUGIN_FAILED, component=f"relays.{relay.instance}", error="no reply", rcpts=rcpts)
         return replies
+
+    def _policed(self, envelope: Envelope, attempt: Attempt) -> Envelope:
+        """As the relay policies want it sent; all together they have no more time than the attempt."""
+        if not self._relay_policies:
+            return envelope
+        with Deadline(attempt.deadline_s) as deadline:
+            try:
+                for policy in self._relay_policies:
+                    envelope = call_relay_policy(policy, envelope, attempt)
+            except Deadline as expired:
+                if expired is not deadline:
+                    raise
+                self._log.error(events.PLUGIN_OVERRAN, component="relay policies", deadline_s=attempt.deadline_s)
+                raise ComponentFailure("the relay policies together overran their deadline") from expired
+        return envelope
 
     def _left_s(self, passing: Passing) -> float:
         return max(0.0, passing.ends_at - self._clock.monotonic())

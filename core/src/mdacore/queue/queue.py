@@ -202,24 +202,26 @@ class Queue:
                 continue
             try:
                 self._suspects.attempt()
-                full_lanes = lanes.full
-                claims = self._storage_fence.call(self._claim_or_wait, full_lanes)
+                full_lanes, limit = lanes.full, self._claim_limit
+                claims = self._storage_fence.call(self._claim_or_wait, full_lanes, limit)
             except MdaError as error:
                 self._log.error(events.QUEUE_CLAIM_FAILED, error=str(error), retry_s=CLAIM_RETRY_S)
                 self._wiring.clock.sleep(CLAIM_RETRY_S)
                 continue
-            lanes.end_roll_calls({claim.lane for claim in claims}, full_lanes)
+            if len(claims) < limit:  # else what is due for longer elsewhere may have left no place in it
+                lanes.end_roll_calls({claim.lane for claim in claims}, full_lanes)
             for claim in claims:
                 delivery.add(Job(claim=claim))
             if not claims and full_lanes:
                 self._rest(full_lanes)
 
-    def _claim_or_wait(self, full_lanes: Collection[str]) -> Sequence[Claim]:
+    @property
+    def _claim_limit(self) -> int:
+        """All of them may be for one lane, and half of the room stays free of that."""
+        return min(max(1, self._lanes.room - self._wiring.claims_max // 2), CLAIM_BATCH_MAX)
+
+    def _claim_or_wait(self, full_lanes: Collection[str], limit: int) -> Sequence[Claim]:
         """What is due. If nothing is and no lane is full, wait first until the storage says that something may be."""
-        room, half = self._lanes.room, self._wiring.claims_max // 2
-        limit = min(
-            max(1, room - half), CLAIM_BATCH_MAX
-        )  # all of them may be for one lane, and half stays free of that
         claims = storages.claim(self._storage, self._wiring.name, limit, full_lanes)
         storages.check_new(claims, self._lanes.in_hand)
         if not claims and not full_lanes:

@@ -1,16 +1,20 @@
 """Deadlines: the time limit of calls that may each take equally long.
 
-A timer for each call costs more than most calls. Calls with one limit end their time in the order in which they began:
-one timer, set for the oldest, does for all of them.
+A timer for each call costs more than most calls: one timer, which ticks some times within the limit, does for all of
+them. A call is struck at the first tick after its time, so it has all of it and at most a twentieth more. No clock is
+read: the loop's own is that of the wall, which may jump, while timers run by the monotonic one.
 Invariant: a Deadline strikes only inside its own call: one that has ended is never interrupted.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import gevent
 from greenlet import getcurrent, greenlet
+
+TICKS: Final = 20
+"""How often the timer ticks within the limit."""
 
 
 class Deadline(gevent.Timeout):
@@ -24,11 +28,11 @@ class TimedCall:
         expired: what was raised in it when its time was over; None = it was not.
     """
 
-    __slots__ = ("ends_at", "expired", "greenlet")
+    __slots__ = ("begun_at", "expired", "greenlet")
 
-    def __init__(self, caller: greenlet, ends_at: float) -> None:
+    def __init__(self, caller: greenlet, begun_at: int) -> None:
         self.greenlet = caller
-        self.ends_at = ends_at
+        self.begun_at = begun_at
         self.expired: Deadline | None = None
 
 
@@ -36,16 +40,17 @@ class Deadlines:
     """The calls of one hub that may take `limit_s` each."""
 
     def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
+        self._tick_s = limit_s / TICKS
+        self._ticks = 0
         self._calls: dict[TimedCall, None] = {}  # the oldest first
         self._timer: Any = None  # a timer watcher of gevent's loop
 
     def begin(self) -> TimedCall:
         """From now on the calling greenlet gets a Deadline once the limit is over, until `end`, which must follow."""
-        call = TimedCall(getcurrent(), gevent.get_hub().loop.now() + self._limit_s)
+        call = TimedCall(getcurrent(), self._ticks)
         self._calls[call] = None
         if self._timer is None:
-            self._set_timer(self._limit_s)
+            self._set_timer()
         return call
 
     def end(self, call: TimedCall) -> None:
@@ -54,22 +59,23 @@ class Deadlines:
         if not self._calls:
             self._drop_timer()
 
-    def _ring(self) -> None:
+    def _tick(self) -> None:
         """In the hub: interrupt what is overdue, the oldest first."""
-        now = gevent.get_hub().loop.now()
-        overdue = [call for call in self._calls if call.ends_at <= now]
+        self._ticks += 1
+        # The first tick of a call may have come at once: it has had its time when all the others have come as well.
+        overdue = [call for call in self._calls if self._ticks - call.begun_at > TICKS]
         for call in overdue:
             del self._calls[call]
         self._drop_timer()
         if self._calls:
-            self._set_timer(next(iter(self._calls)).ends_at - now)
+            self._set_timer()
         for call in overdue:  # not by a callback: until it comes, the call might have ended
             call.expired = Deadline()
             call.greenlet.throw(call.expired)
 
-    def _set_timer(self, after_s: float) -> None:
-        self._timer = gevent.get_hub().loop.timer(after_s)
-        self._timer.start(self._ring)
+    def _set_timer(self) -> None:
+        self._timer = gevent.get_hub().loop.timer(self._tick_s)
+        self._timer.start(self._tick)
 
     def _drop_timer(self) -> None:
         if self._timer is not None:

@@ -53,8 +53,12 @@ class Workers:
         return not self._busy
 
     def kill(self, is_meant: Callable[..., bool] = lambda *_: True) -> None:
-        """Interrupt, by GreenletExit, what is being done with arguments that are meant. Does not wait."""
-        gevent.killall([worker.greenlet for worker in self._busy if is_meant(*worker.args)], block=False)
+        """Interrupt, by GreenletExit, what is being done with arguments that are meant. Does not wait.
+
+        What has not begun goes on: it would never end.
+        """
+        begun = (worker for worker in self._busy if worker.task is None)
+        gevent.killall([worker.greenlet for worker in begun if is_meant(*worker.args)], block=False)
 
     def close(self) -> None:
         """End the greenlets at rest, and every other once it has done its work."""

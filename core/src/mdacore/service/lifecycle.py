@@ -1,7 +1,8 @@
 """Service: starts an assembly's components in order, drains them, and stops them in reverse.
 
-Order of start: edges bind their sockets, then the process itself (pid file, privileges), then storages, relays,
-policies, queues, then the edges accept, and last the control socket, which is also the first to stop.
+Order of start: the state folder, in which sockets may lie; edges bind theirs; the process itself (pid file,
+privileges); storages, relays, policies, queues; then the edges accept; and last the control socket, which is also the
+first to stop.
 Invariant: whatever `start` raises, nothing that it began is left running, bound or locked.
 """
 
@@ -113,9 +114,11 @@ class Service:
         return {"service": process, **own, **self._assembly.health()}
 
     def _steps(self) -> Iterator[tuple[str, Step, Component]]:
+        (state, folder), *parts = self._process_parts.items()
+        yield state, folder.start, folder
         for name, edge in self._edges.items():
             yield name, edge.bind, edge
-        for name, component in [*self._process_parts.items(), *self._components.items(), *self._control.items()]:
+        for name, component in [*parts, *self._components.items(), *self._control.items()]:
             yield name, component.start, component
 
     def _drain(self, name: str, component: Component, grace_s: float) -> bool:

@@ -1,6 +1,7 @@
 """Part: what belongs to the process and not to the way of the mail: its number, its helper, its user.
 
-Parts start between the binding of the ports and the first storage, and stop after everything else.
+Parts start between the binding of the ports and the first storage, the state folder before that; they stop after
+everything else.
 """
 
 from __future__ import annotations

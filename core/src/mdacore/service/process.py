@@ -1,5 +1,5 @@
-"""Which parts of a process the configuration asks for, in the order of their start: the last one gives up the rights
-that those before it need.
+"""Which parts of a process the configuration asks for, in the order of their start: the first is the state folder, and
+the last one gives up the rights that those before it need.
 """
 
 from __future__ import annotations

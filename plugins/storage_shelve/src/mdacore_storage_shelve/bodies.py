@@ -17,6 +17,7 @@ import attrs
 
 from mdacore import FileBody, StorageError
 from mdacore_storage_shelve.files import sync_file, sync_folder
+from mdacore_storage_shelve.ids import MAX_NUMBER
 
 ORPHAN_AGE_S: Final = 36 * 3600.0
 _CANNOT_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP})
@@ -42,7 +43,7 @@ class BodyFiles:
         """
         try:
             for number, source in sources.items():
-                _link_or_copy(source.path, self.path(number))
+                link_or_copy(source.path, self.path(number))
                 if (found := self.path(number).stat().st_size) != source.size_bytes:
                     raise StorageError(f"{source.path} has {found} octets, not {source.size_bytes}")  # noqa: TRY301
                 sync_file(self.path(number))
@@ -50,6 +51,13 @@ class BodyFiles:
         except BaseException:
             self.remove(*sources)
             raise
+
+    def numbers(self) -> Iterator[int]:
+        """Those of all bodies that are there; what else is in the folder is nobody's. Raises OSError."""
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                if (number := _number(entry.name)) is not None:
+                    yield number
 
     def remove(self, *numbers: int) -> None:
         """Remove the files of bodies that nothing names. Raises OSError."""
@@ -72,7 +80,8 @@ class BodyFiles:
                     yield number
 
 
-def _link_or_copy(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or a copy where that cannot be. Not durable yet. Raises OSError."""
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
@@ -88,4 +97,4 @@ def _number(name: str) -> int | None:
         number = int(name, 16)
     except ValueError:
         return None
-    return number if number > 0 and f"{number:x}" == name else None
+    return number if 0 < number <= MAX_NUMBER and f"{number:x}" == name else None

@@ -3,6 +3,7 @@
     lock               who owns the store
     mdacore-store      the marker: this folder is a store, with its UUID
     queue.db           the database, with SQLite's own -wal and -shm
+    lost-bodies/       second names of bodies that no message of queue.db.new has, until that is the database
     bodies/            large bodies, one file each
     spool/             where edges put large bodies before they are written
     reserve            room for a start where there is none
@@ -72,6 +73,10 @@ class Folder:
         return self.path / "bodies"
 
     @property
+    def lost_bodies(self) -> Path:
+        return self.path / "lost-bodies"
+
+    @property
     def spool(self) -> Path:
         return self.path / "spool"
 
@@ -114,13 +119,15 @@ class Folder:
         return store_id
 
     def finish_replacing(self) -> Path | None:
-        """Put ``queue.db.new`` in the database's place, if it is there; gives where the old one is now. Raises OSError.
+        """Put ``queue.db.new`` in the database's place, if it is there; gives where the old one is now, and the bodies
+        that only the old one may have named. Raises OSError.
 
         It may be cut off anywhere and called again.
         """
         if not self.new_database.exists():
             return None
-        old = [path for path in (self.database, *map(self.database.with_name, _LOGS)) if path.exists()]
+        logs = map(self.database.with_name, _LOGS)
+        old = [path for path in (self.database, *logs, self.lost_bodies) if path.exists()]
         kept_at = self._keep(old) if old else None
         self.new_database.rename(self.database)
         sync_folder(self.path)

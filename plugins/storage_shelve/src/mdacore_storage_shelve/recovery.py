@@ -9,6 +9,7 @@ Invariant: until then the store is as it was; nothing of a damaged store is ever
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import attrs
 
 from mdacore import Recovery, StorageError, StorageFull
 from mdacore_storage_shelve import schema
-from mdacore_storage_shelve.bodies import BodyFiles
+from mdacore_storage_shelve.bodies import BodyFiles, link_or_copy
 from mdacore_storage_shelve.commit import primary_code
 from mdacore_storage_shelve.files import sync_file, sync_folder
 from mdacore_storage_shelve.folder import Folder
@@ -29,8 +30,9 @@ from mdacore_storage_shelve.pages import Pages
 from mdacore_storage_shelve.reader import Reader
 from mdacore_storage_shelve.salvage import Salvage, Salvaged, set_aside_incomplete, take_ownerless
 
-NUMBERS_LEFT_OUT: Final = 2**20
-"""Where the next free number is not known, so many after the highest that was seen are given to nobody."""
+NUMBERS_LEFT_OUT: Final = 2**40
+"""Where the next free number is not known, so many after the highest that was seen are given to nobody: one in a
+thousand of all there are, and more than any service has given since its oldest message."""
 
 KEYS_FORGOTTEN: Final = "Idempotency keys are forgotten: what a client sends a second time is stored a second time."
 MAYBE_REPEATED: Final = (
@@ -119,6 +121,8 @@ class _Recovery:
         path = self._folder.salvaged
         for end in ("", "-wal", "-shm", "-journal"):
             path.with_name(path.name + end).unlink(missing_ok=True)
+        if self._folder.lost_bodies.exists():
+            shutil.rmtree(self._folder.lost_bodies)
 
     def _fill(self, target: sqlite3.Connection, *, keeps_bodies: bool) -> Salvaged:
         with contextlib.closing(Pages(self._folder.database)) as pages:
@@ -178,23 +182,30 @@ class _Recovery:
         (highest,) = target.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()
         next_id, run = (max(found.store[1], highest + 1), found.store[2]) if found.store else (0, 0)
         if not found.store:
-            files = [int(path.name, 16) for path in self._files.folder.glob("*") if path.name.isalnum()]
+            files = self._files.numbers() if self._folder.bodies.is_dir() else ()
             next_id = max(highest, *files, 0) + NUMBERS_LEFT_OUT
         target.execute("UPDATE store SET uuid = ?, next_id = ?, run = ?", (str(store_id), next_id, run))
 
     def _replace(self, store_id: uuid.UUID, lost_files: list[Path]) -> Path | None:
         sync_file(self._folder.salvaged)
         self._folder.mark(store_id)
+        self._keep_bodies(lost_files)
         self._folder.salvaged.rename(self._folder.new_database)
         sync_folder(self._folder.path)
         kept_at = self._folder.finish_replacing()
-        if kept_at is not None and lost_files:
-            (kept_at / "bodies").mkdir(mode=0o700)
-            for path in lost_files:
-                path.rename(kept_at / "bodies" / path.name)
-            sync_folder(kept_at / "bodies")
-            sync_folder(self._folder.bodies)
+        for path in lost_files:
+            path.unlink()
         return kept_at
+
+    def _keep_bodies(self, lost_files: list[Path]) -> None:
+        """Under a second name: the next start removes from the bodies what its database does not name."""
+        if not lost_files:
+            return
+        self._folder.lost_bodies.mkdir(mode=0o700)
+        for path in lost_files:
+            link_or_copy(path, self._folder.lost_bodies / path.name)
+            sync_file(self._folder.lost_bodies / path.name)
+        sync_folder(self._folder.lost_bodies)
 
 
 _ASIDE: Final = f"SELECT id, held FROM message WHERE state = {schema.ASIDE} ORDER BY id"  # noqa: S608 - a constant

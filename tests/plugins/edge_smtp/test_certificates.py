@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -42,6 +45,22 @@ def encrypt(certificate, key) -> None:
     key.with_suffix(".new").replace(key)
 
 
+@contextlib.contextmanager
+def as_it_is_loaded(act):
+    """Act once when OpenSSL is about to open the files."""
+
+    def look(frame, event, function):
+        if event == "c_call" and function.__name__ == "load_cert_chain":
+            sys.setprofile(None)
+            act()
+
+    sys.setprofile(look)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
 def swap_key(certificate, key) -> None:
     (key.parent / "other").mkdir()
     _, other = make_pair(key.parent / "other")
@@ -50,6 +69,11 @@ def swap_key(certificate, key) -> None:
 
 def cut(path) -> None:
     path.write_bytes(path.read_bytes()[:200])
+
+
+def make_fifo(path) -> None:
+    path.unlink()
+    os.mkfifo(path)
 
 
 FAULTS = [
@@ -61,6 +85,8 @@ FAULTS = [
     (lambda crt, key: key.write_text(""), "", "not whole, or not in PEM"),
     (swap_key, "", "the key does not belong to the certificate"),
     (encrypt, "key", "is encrypted"),
+    (lambda crt, key: make_fifo(crt), "certificate", "is not a file"),
+    (lambda crt, key: make_fifo(key), "key", "is not a file"),
     (expire, "certificate", "certificate has expired"),
 ]
 
@@ -116,6 +142,20 @@ class TestReload:
         assert certificates.reload()
         assert "" == certificates.refused
 
+    def test_a_pair_that_goes_while_it_is_read_is_refused_and_what_comes_after_is_taken_up(self, pair, make, tmp_path):
+        """Some programs replace files by unlink and link. What escaped here would end the watch for good."""
+        certificates = make(pair)
+        pair[1].write_text("changed")
+        hidden = tmp_path / "hidden"
+
+        with as_it_is_loaded(lambda: pair[1].rename(hidden)):
+            assert certificates.reload()
+
+        assert "No such file" in certificates.refused
+        make_pair(tmp_path)
+        assert certificates.reload()
+        assert "" == certificates.refused
+
     def test_one_that_expires_while_it_is_used_is_complained_of(self, pair, make):
         certificates = make(pair)
 
@@ -162,6 +202,26 @@ class TestProblems:
         (problem,) = problems_of(config_of(pair), make_context())
 
         assert ("tls.certificates[0].key", True) == (problem.key, "chmod" in problem.text)
+
+    def test_a_good_pair_is_none_where_the_machine_is_configured_for_tls_1_2_at_most(self, pair, tmp_path):
+        """OpenSSL reads its configuration once in a process."""
+        config = tmp_path / "openssl.cnf"
+        config.write_text("openssl_conf=a\n[a]\nssl_conf=b\n[b]\nsystem_default=c\n[c]\nMaxProtocol=TLSv1.2\n")
+        program = (
+            "import pathlib, sys; from mdacore_edge_smtp.certificates import Pair, prove;"
+            "crt, key = map(pathlib.Path, sys.argv[1:]);"
+            "print(*prove(Pair(key_path='', certificate=crt, key=key), min_version='1.2').names)"
+        )
+
+        proven = subprocess.run(
+            [sys.executable, "-c", program, *pair],
+            env={**os.environ, "OPENSSL_CONF": str(config)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+
+        assert "mx.example.com\n" == proven.stdout
 
     def test_all_pairs_are_looked_at(self, pair, make_context, tmp_path):
         missing = (tmp_path / "a", tmp_path / "b")

@@ -18,10 +18,15 @@ class TestListening:
 
         assert [Problem("listen[1]", "there is no folder /nowhere")] == list(check(config, make_context()))
 
-    def test_a_folder_that_is_there_or_under_the_state_folder_is_none(self, make_context, tmp_path):
-        config = SmtpConfig(listen=("unix:/mda.sock", "unix:run/mda.sock"))
+    def test_a_folder_that_is_there_or_is_the_state_folder_is_none(self, make_context, tmp_path):
+        config = SmtpConfig(listen=("unix:/mda.sock", "unix:mda.sock"))
 
-        assert [] == list(check(config, make_context()))
+        assert [] == list(check(config, make_context(state_path=tmp_path / "made at start")))
+
+    def test_a_missing_folder_under_the_state_folder_is_one_since_nobody_makes_it(self, make_context, tmp_path):
+        config = SmtpConfig(listen=("unix:run/mda.sock",))
+
+        assert [Problem("listen[0]", f"there is no folder {tmp_path / 'run'}")] == list(check(config, make_context()))
 
     @pytest.mark.parametrize("key", ["listen", "listen_tls"])
     def test_case_038_lmtp_on_port_25_is_a_problem(self, make_context, tmp_path, key):

@@ -210,7 +210,7 @@ class TestImplicit:
 
         assert "220" == client.lines(1)[0][:3]
         assert "STARTTLS" not in ehlo(client)
-        assert "502" == client.ask(b"STARTTLS")[0][:3]
+        assert "503" == client.ask(b"STARTTLS")[0][:3]
 
     def test_require_tls_is_content(self, make_tls_edge, connect, encrypt):
         client = encrypt(connect(make_tls_edge(listen=(), listen_tls=("127.0.0.1:0",), require_tls=True)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket as standard_socket
 import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from pathlib import Path
 
 import attrs
@@ -16,6 +18,7 @@ import pytest
 from gevent import socket
 
 from mdacore_edge_smtp import LmtpConfig, SmtpEdge, events
+from mdacore_edge_smtp import edge as edge_module
 from mdacore_edge_smtp.proxy_header import SIGNATURE
 from mdacore_edge_smtp.tls_config import CertificateConfig, TlsConfig
 
@@ -132,6 +135,21 @@ class TestProxied:
 
         assert [] == client.rest()
 
+    def test_case_049_one_that_is_waited_for_is_closed_with_the_edge(self, make_proxied, connect, monkeypatch):
+        """Closed by somebody, that is: a socket that is left to the collector says so in a warning."""
+        monkeypatch.setattr(edge_module, "STOP_GRACE_S", 0.05)
+        edge = make_proxied(proxy_timeout_s=60.0)
+        client = connect(edge)
+        settle()
+
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            edge.stop()
+            gc.collect()
+
+        assert [] == [str(each.message) for each in told]
+        assert [] == client.rest()
+
     def test_case_049_a_header_from_anybody_else_is_not_believed(self, make_proxied, connect, log):
         client = connect(make_proxied(proxy_protocol_from=("192.0.2.0/24",)))
 
@@ -178,6 +196,17 @@ class TestCaps:
             assert ["421 4.7.0"] == [line[:9] for line in behind(connect(edge), "198.51.100.7").rest()]
 
         assert "220" == behind(connect(edge), "198.51.100.8").lines(1)[0][:3]
+        assert 1 == len(log.of(events.EDGE_CLIENT_REFUSED))
+
+    def test_case_102_all_addresses_of_one_ipv6_customer_are_one_line_a_minute(self, make_proxied, connect, log):
+        edge = make_proxied(max_sessions_per_address=1)
+        header = b"PROXY TCP6 2001:db8::%d 2001:db8:1::1 40000 25\r\n"
+        clients = [connect(edge) for _ in range(4)]
+
+        for number, client in enumerate(clients):
+            client.send(header % number)
+            assert client.lines(1)
+
         assert 1 == len(log.of(events.EDGE_CLIENT_REFUSED))
 
     def test_case_102_who_leaves_makes_room(self, make_proxied, connect, log):

@@ -53,6 +53,27 @@ class TestParse:
         assert text == str(parse_address(text))
 
 
+class TestClose:
+    def test_the_path_of_the_next_process_is_left_alone(self, tmp_path):
+        """It may be bound as soon as the old socket is closed, as where a service is restarted."""
+
+        class Old(socket.socket):
+            def close(self) -> None:
+                super().close()
+                successors.extend(bind_all([UnixAddress(tmp_path / "s")]))
+
+        successors: list[socket.socket] = []
+        old = Old(socket.AF_UNIX, socket.SOCK_STREAM)
+        old.bind(str(tmp_path / "s"))
+        old.listen()
+
+        close(old)
+
+        assert (tmp_path / "s").is_socket()
+        close(successors[0])
+        assert not (tmp_path / "s").exists()
+
+
 class TestBindAll:
     def test_if_one_is_taken_none_is_bound(self):
         (taken,) = bind_all([TcpAddress("127.0.0.1", 0)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import gevent
 import pytest
@@ -35,6 +36,24 @@ def path(tmp_path):
 @pytest.fixture
 def table(path, clock, log):
     return LookupTable(path, clock=clock, log=log)
+
+
+class SlowDisk:
+    """Reads as the disk does, once it goes on."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+
+    def __call__(self, *arguments) -> lookup.Reading:
+        assert self.goes_on.wait(60)
+        return read_table(*arguments)
+
+
+@pytest.fixture
+def slow_disk():
+    disk = SlowDisk()
+    yield disk
+    disk.goes_on.set()  # lets the thread go
 
 
 def replace(path, text: str) -> None:
@@ -149,29 +168,38 @@ class TestReading:
         assert LookupTable(tmp_path / "missing", clock=clock, log=log).entries() is None
         assert {} == LookupTable(empty, clock=clock, log=log).entries()
 
-    def test_a_disk_that_hangs_holds_nobody_up_for_long(self, table, path, clock, monkeypatch):
-        monkeypatch.setattr(lookup, "MAX_WAIT_S", 0.01)
+    def test_a_disk_that_hangs_holds_nobody_up_for_long(self, table, path, clock, monkeypatch, slow_disk):
         table.entries()
-        path.unlink()
-        os.mkfifo(path)
+        monkeypatch.setattr(lookup, "MAX_WAIT_S", 0.01)
+        monkeypatch.setattr(lookup, "read_table", slow_disk)
         clock.advance(LOOK_INTERVAL_S)
 
         assert ("bob", "example.test") in table.entries()
 
-        path.write_text("")  # lets the thread go
-
-    def test_the_hub_goes_on_while_it_is_read_and_all_who_ask_get_the_new_one(self, table, path, clock, monkeypatch):
-        """A named pipe is a file that takes its time."""
+    def test_the_hub_goes_on_while_it_is_read_and_all_who_ask_get_the_new_one(
+        self, table, path, clock, monkeypatch, slow_disk
+    ):
         monkeypatch.setattr(lookup, "MAX_WAIT_S", 60.0)  # a machine that is busy is not what is tested
         table.entries()
-        path.unlink()
-        os.mkfifo(path)
+        monkeypatch.setattr(lookup, "read_table", slow_disk)
+        replace(path, "eve@example.test OK\n")
         clock.advance(LOOK_INTERVAL_S)
 
         asking = [gevent.spawn(table.entries) for _ in range(3)]
         gevent.idle()
         assert not any(greenlet.ready() for greenlet in asking)
-        path.write_text("eve@example.test OK\n")
+        slow_disk.goes_on.set()
 
         with gevent.Timeout(60):
             assert [[("eve", "example.test")]] * 3 == [list(greenlet.get()) for greenlet in asking]
+
+    @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["FIFO", "folder"])
+    def test_what_is_no_file_is_a_mistake_and_takes_no_thread(self, path, make):
+        """To open a FIFO blocks until somebody writes: `mdacore check` and a thread of the edge would never return."""
+        path.unlink()
+        make(path)
+
+        with gevent.Timeout(10):
+            found = gevent.get_hub().threadpool.apply(read_table, (path,))
+
+        assert (f"{path}: this is not a file",) == found.mistakes

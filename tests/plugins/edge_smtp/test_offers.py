@@ -35,7 +35,6 @@ class TestTls:
     def test_it_is_offered_in_clear_where_there_is_a_certificate(self, has_tls, is_tls):
         assert (has_tls and not is_tls) is ("STARTTLS" in keywords(offer_of(has_tls=has_tls, is_tls=is_tls)))
 
-
     def test_under_tls_it_is_answered_that_there_is_tls_already(self):
         assert 503 == offer_of(is_tls=True).withheld[b"STARTTLS"].code
 

@@ -139,6 +139,46 @@ class TestWhereItGoes:
         assert ["550", "250"] == [line[:3] for line in lines]
 
 
+class TestTryingOutAddresses:
+    """Whoever asks for one address after the other learns which there are, and fills the log."""
+
+    def test_one_refused_recipient_more_than_the_limit_ends_the_connection(self, make_wire):
+        wire = make_wire(max_refused_recipients=3).greet()
+        wire.send(b"MAIL FROM:<a@b.example>\r\n")
+
+        replies = wire.send(b"RCPT TO:<r@elsewhere.example>\r\n" * 5)
+
+        assert ["550"] * 3 + ["421"] == [reply[:3] for reply in replies]
+        assert wire.is_closed
+
+    def test_another_transaction_does_not_help_but_an_accepted_message_does(self, make_wire):
+        wire = make_wire(max_refused_recipients=3).greet()
+        transaction = b"MAIL FROM:<a@b.example>\r\n" + b"RCPT TO:<r@elsewhere.example>\r\n" * 2
+        wire.send(transaction + b"RCPT TO:<r@example.test>\r\nDATA\r\n")
+        wire.send(b"x\r\n.\r\n")
+
+        wire.send(transaction + b"RSET\r\n")
+        assert not wire.is_closed
+        wire.send(transaction)
+        assert wire.is_closed
+
+    def test_another_client_of_a_proxy_begins_anew(self, make_wire):
+        wire = make_wire(max_refused_recipients=3, xclient_from=("192.0.2.7",)).greet()
+        refused = b"MAIL FROM:<a@b.example>\r\n" + b"RCPT TO:<r@elsewhere.example>\r\n" * 3
+        wire.send(refused + b"RSET\r\n")
+        wire.send(b"XCLIENT ADDR=198.51.100.9\r\n")
+
+        wire.greet().send(refused)
+
+        assert not wire.is_closed
+
+    def test_without_a_limit_it_may_go_on(self, make_wire):
+        wire = make_wire(max_refused_recipients=0).greet()
+        wire.send(b"MAIL FROM:<a@b.example>\r\n")
+
+        assert 500 == len(wire.send(b"RCPT TO:<r@elsewhere.example>\r\n" * 500))
+
+
 class TestLmtp:
     """RFC 2033 §4.2."""
 

@@ -21,8 +21,8 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _REASONS = {
     "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
 }
-_FLIGHTS = 2
-"""What a client of TLS 1.3 needs to know the server's certificate and to have checked it."""
+_FLIGHTS = 3
+"""What a client of TLS 1.2 needs for the whole handshake; OpenSSL may be configured for no more than that."""
 
 
 class UnusablePair(ValueError):
@@ -168,12 +168,16 @@ def prove(pair: Pair, *, min_version: str) -> Proven:
         raise UnusablePair(f"{pair.key_path}.certificate", f"{pair.certificate}: {error.verify_message}") from error
     except ssl.SSLError as error:
         raise UnusablePair(pair.key_path, f"{pair.certificate}: {_sentence(error)}") from error
+    except OSError as error:  # replaced by unlink and link, as certbot does it, and this is the moment between
+        raise UnusablePair(pair.key_path, f"cannot read {pair.certificate} and its key: {error.strerror}") from error
     expires_at = float(ssl.cert_time_to_seconds(peer["notAfter"]))
     return Proven(context=context, names=_names(peer), expires_at=expires_at)
 
 
 def _check_readable(key: str, path: Path) -> None:
     try:
+        if path.exists() and not path.is_file():  # to open a FIFO would block until somebody writes to it
+            raise UnusablePair(key, f"cannot read {path}: it is not a file")
         path.open("rb").close()
     except OSError as error:
         raise UnusablePair(key, f"cannot read {path}: {error.strerror}") from error

@@ -45,8 +45,8 @@ def _listening(config: SmtpConfig, key: str, texts: Sequence[str], context: Edge
 
 
 def _folder(key: str, folder: Path, context: EdgeContext) -> Iterator[Problem]:
-    # What is under the state folder may be made at start.
-    if not folder.is_dir() and not folder.is_relative_to(context.state_path):
+    # The state folder itself is made at the first start; what is under it is not.
+    if not folder.is_dir() and folder != context.state_path:
         yield Problem(key, f"there is no folder {folder}")
 
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 MAX_SIZE_BYTES = 16_384
 """What is kept of a ClientHello that does not end: one whole record; real ones have two thousand octets."""
 
+MAX_RECORDS = 64
+"""Where a name is looked for: whenever octets arrive all are gone through again; real clients need one or two."""
+
 _HANDSHAKE = 22
 _CLIENT_HELLO = b"\x01"
 _SERVER_NAME = 0
@@ -33,7 +36,11 @@ def server_name(data: bytes) -> str | None:
 def _hello(data: bytes) -> bytes | None:
     """The handshake message, put together from its records; None = more is to come."""
     message, position = b"", 0
-    while data[position : position + 1] == bytes([_HANDSHAKE]):
+    for _ in range(MAX_RECORDS):
+        if position >= len(data):
+            return None
+        if data[position] != _HANDSHAKE:
+            return b""
         end = position + _RECORD_HEADER_BYTES + int.from_bytes(data[position + 3 : position + 5])
         message += data[position + _RECORD_HEADER_BYTES : end]
         size_bytes = 4 + int.from_bytes(message[1:4])
@@ -42,7 +49,7 @@ def _hello(data: bytes) -> bytes | None:
         if 4 <= size_bytes <= len(message):
             return message[:size_bytes]
         position = end
-    return None if position >= len(data) else b""
+    return b""
 
 
 class _Reader:

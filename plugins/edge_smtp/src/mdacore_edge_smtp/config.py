@@ -19,7 +19,7 @@ from mdacore_edge_smtp.tls_config import TlsConfig
 def _at_least(least: float) -> Any:
     def check(_: object, __: object, value: float) -> None:
         if value < least:
-            raise ValueError(f"{value} is less than {least:g}")
+            raise ValueError(f"{value} is less than {least}")
 
     return check
 
@@ -27,7 +27,7 @@ def _at_least(least: float) -> Any:
 def _at_most(most: float) -> Any:
     def check(_: object, __: object, value: float) -> None:
         if value > most:
-            raise ValueError(f"{value} is more than {most:g}")
+            raise ValueError(f"{value} is more than {most}")
 
     return check
 
@@ -110,9 +110,7 @@ class SmtpConfig:
     socket_mode: str = attrs.field(
         default="0600",
         validator=_mode,
-        metadata={
-            "help": "Who may connect to UNIX sockets, as a mode: 0660 lets their group in as well."
-        },
+        metadata={"help": "Who may connect to UNIX sockets, as a mode: 0660 lets their group in as well."},
     )
     socket_group: str = attrs.field(
         default="",
@@ -237,6 +235,13 @@ class SmtpConfig:
         default=100,
         validator=_above_zero,
         metadata={"help": "NOOP, RSET, EHLO, VRFY and HELP without an accepted message; each one more is an error."},
+    )
+    max_refused_recipients: int = attrs.field(
+        default=100,
+        validator=_at_least(0),
+        metadata={
+            "help": "Recipients refused without an accepted message; one more ends the connection; 0 = no limit."
+        },
     )
     max_auth_failures: int = attrs.field(
         default=3,

@@ -19,7 +19,7 @@ from mdacore import ComponentFailure, EdgeContext, Reply
 from mdacore.runtime import Fence
 from mdacore_edge_smtp import events
 from mdacore_edge_smtp.acceptor import Acceptor
-from mdacore_edge_smtp.admission import TOO_MANY_SESSIONS, Admission
+from mdacore_edge_smtp.admission import TOO_MANY_SESSIONS, Admission, prefix
 from mdacore_edge_smtp.config import SmtpConfig
 from mdacore_edge_smtp.ips import ip_of
 from mdacore_edge_smtp.networks import Networks
@@ -141,9 +141,8 @@ class Entrance:
         return self._admit(ip)
 
     def _admit(self, ip: str) -> Reply | None:
-        now = self._clock.monotonic()
-        refusal = self._admission.admit(ip, now)
-        if refusal is not None and not self._said.count(ip, now):
+        refusal = self._admission.admit(ip, self._clock.monotonic())
+        if refusal is not None and not self._is_told_of(ip):
             self._log.info(events.EDGE_CLIENT_REFUSED, ip=ip, reply=str(refusal))
         return refusal
 
@@ -162,17 +161,16 @@ class Entrance:
 
     def _serve_proxied(self, door: Door, sock: socket.socket, proxy_ip: str) -> None:
         """For a proxy that was admitted as nobody in particular: its client is somebody."""
-        try:
-            ip = self._client_behind(sock, proxy_ip)
-        finally:
-            self._admission.release("")
-        refusal = None if ip is None else self._admit(ip)
-        if refusal is not None:
-            turn_away(sock, refusal, is_tls=door.is_tls)
-        elif ip is None:
-            sock.close()
-        else:
-            self._serve(door, sock, ip)
+        with contextlib.closing(sock):
+            try:
+                ip = self._client_behind(sock, proxy_ip)
+            finally:
+                self._admission.release("")
+            refusal = None if ip is None else self._admit(ip)
+            if refusal is not None:
+                turn_away(sock, refusal, is_tls=door.is_tls)
+            elif ip is not None:
+                self._serve(door, sock, ip)
 
     def _client_behind(self, sock: socket.socket, proxy_ip: str) -> str | None:
         try:
@@ -186,8 +184,13 @@ class Entrance:
         return None
 
     def _note_bad_proxy(self, ip: str, reason: str) -> None:
-        if not self._said.count(ip, self._clock.monotonic()):
+        if not self._is_told_of(ip):
             self._log.warning(events.EDGE_PROXY_REFUSED, ip=ip, reason=reason)
+
+    def _is_told_of(self, ip: str) -> bool:
+        """Whether the log has a line about this address already; whoever asks writes one otherwise."""
+        # A client has as many IPv6 addresses as it likes, and is to fill no disk with them.
+        return self._said.count(ip and prefix(ip), self._clock.monotonic())
 
 
 def turn_away(sock: socket.socket, reply: Reply, *, is_tls: bool) -> None:

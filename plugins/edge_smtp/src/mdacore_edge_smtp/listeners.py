@@ -119,10 +119,10 @@ def bind_all(addresses: Sequence[Address], access: Access = OWN_USER) -> list[so
 def close(listening: socket.socket) -> None:
     """Close a listening socket and remove its path, if it has one and we still may. Raises nothing."""
     name = listening.getsockname()
-    listening.close()
-    if isinstance(name, str):
+    if isinstance(name, str):  # while it listens the path is ours: afterwards it may be that of the next process
         with contextlib.suppress(OSError):  # the next one to bind takes it away
             Path(name).unlink()
+    listening.close()
 
 
 def name_of(listening: socket.socket) -> str:

@@ -8,6 +8,7 @@ gone, half written or wrong, what it said before holds.
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -106,6 +107,8 @@ def read_table(path: Path, known: Stamp | None = None) -> Reading:
     """Look at the file, and read it unless it is `known`. Blocks on the disk; raises nothing that a file can cause."""
     try:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # to read a FIFO would take a thread until somebody writes to it
+            return Reading(stamp=None, mistakes=(f"{path}: this is not a file",))
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         if stamp == known:
             return Reading(stamp=stamp)

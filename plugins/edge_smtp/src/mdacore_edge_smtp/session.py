@@ -46,6 +46,7 @@ NO_MEMORY = Reply(code=452, enhanced="4.3.1", text="Too much mail on its way, tr
 SENDER_OK = Reply(code=250, enhanced="2.1.0", text="Sender ok")
 RCPT_OK = Reply(code=250, enhanced="2.1.5", text="Recipient ok")
 ONE_RCPT = Reply(code=452, enhanced="4.5.3", text="One recipient at a time")
+TOO_MANY_REFUSED = Reply(code=421, enhanced="4.7.0", text="Too many recipients refused")
 RESET_OK = Reply(code=250, enhanced="2.0.0", text="Ok")
 SEND_MESSAGE = Reply(code=354, text="End data with <CR><LF>.<CR><LF>")
 SEND_CHUNKS = Reply(code=250, enhanced="2.0.0", text="Ok")
@@ -71,6 +72,7 @@ class SmtpSession:
         self._tls_refusal: Reply | None = None
         self._transaction: Transaction | None = None
         self._transaction_count = 0
+        self._refused_rcpt_count = 0
         self._make_offer()
 
     @property
@@ -176,6 +178,7 @@ class SmtpSession:
             self._protocol.answer(BAD_XCLIENT)
             return
         self._end_transaction()
+        self._refused_rcpt_count = 0
         client, proxy_ip = self.client, self._known.peer_ip
         fields = {"ip": client.ip, "host": client.host, "identity": client.identity, "proxy_ip": proxy_ip}
         self._wiring.log.info(events.EDGE_CLIENT_REPLACED, **fields)
@@ -220,8 +223,15 @@ class SmtpSession:
                 transaction.note_wishes(command, said)
             transaction.recipients.append(command.address)
         else:
+            reply = self._refusal_of_rcpt(reply)
             self._note_rejected(events.EDGE_RCPT_REJECTED, reply, sender=self.sender, rcpt=said)
         self._protocol.answer(reply)
+
+    def _refusal_of_rcpt(self, reply: Reply) -> Reply:
+        """This, or the end for whoever tries out which addresses there are."""
+        self._refused_rcpt_count += 1
+        limit = self._wiring.config.max_refused_recipients
+        return TOO_MANY_REFUSED if limit and self._refused_rcpt_count > limit else reply
 
     def _resolved(self, command: RcptCommand) -> tuple[RcptCommand, Reply | None]:
         """The command with the address that its mail goes to; or the refusal."""
@@ -291,6 +301,7 @@ class SmtpSession:
         if reply.is_success:
             self.accepted_reply = reply
             self.accepted_count += 1
+            self._refused_rcpt_count = 0
 
     def _note_rejected(self, event: str, reply: Reply, **fields: object) -> None:
         self.rejected_count += 1

@@ -33,7 +33,10 @@ class TlsConfig:
 
     certificates: tuple[CertificateConfig, ...] = attrs.field(
         default=(),
-        metadata={"help": "The certificates, each for the names in it; clients that ask for no name get the first."},
+        metadata={
+            "help": 'Each { certificate = "fullchain.pem", key = "privkey.pem" }, for the names in it; clients that '
+            "ask for no name get the first."
+        },
     )
     min_version: Literal["1.2", "1.3"] = attrs.field(
         default="1.2", metadata={"help": "The oldest version of TLS that is spoken: 1.2 or 1.3."}

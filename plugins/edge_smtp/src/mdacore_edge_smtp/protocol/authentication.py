@@ -77,9 +77,12 @@ class _Exchange:
 
     def take(self, dialogue: Dialogue, line: bytes) -> events.Event | None:
         """Take a response in base64."""
+        digits = line.rstrip(b"=")
         try:
             response = binascii.a2b_base64(line, strict_mode=True)
         except binascii.Error:
+            return _fail(dialogue, replies.BAD_AUTH)
+        if digits != line and not len(digits) % 4:  # whole groups need no padding; not every Python objects to it
             return _fail(dialogue, replies.BAD_AUTH)
         self._responses.append(ChallengeResponse(self._unanswered, response))
         return self.go_on(dialogue)

@@ -186,6 +186,8 @@ def interpret(line: bytes, commands: Commands, refuses: Mapping[bytes, Reply], g
         command = commands.get(verb, _unknown)
     # A NUL in an address is a bad address, which the grammar finds.
     if b"\r" in line or (b"\0" in line and verb not in _WITH_ADDRESS):
+        if verb == b"BDAT":
+            return _NOT_A_CHUNK
         raise Refused(replies.BAD_OCTET)
     if verb in refuses:
         raise Refused(refuses[verb])

@@ -17,6 +17,8 @@ Parameters = Mapping[str, re.Pattern[str]]
 """Upper-case keyword to the expression that its value must match whole; a keyword without a value has ``""``."""
 
 
+_ANY_CASE = re.IGNORECASE | re.ASCII
+"""Of ASCII alone: some letters of Unicode fold to one of those."""
 _XTEXT = r"(?:[!-*,-<>-~]|\+(?:[2-6][0-9A-F]|7[0-9A-E]))"
 """Of printable ASCII, space included: RFC 3461 §4."""
 _WORDS = r"(?:SUCCESS|FAILURE|DELAY)"
@@ -42,7 +44,7 @@ class Extension:
 SMTP_EXTENSIONS = (
     Extension(keyword="PIPELINING"),  # RFC 2920
     Extension(keyword="SIZE", mail={"SIZE": re.compile(r"[0-9]{1,20}")}),  # RFC 1870 §3
-    Extension(keyword="8BITMIME", mail={"BODY": re.compile("7BIT|8BITMIME", re.IGNORECASE)}),  # RFC 6152 §2
+    Extension(keyword="8BITMIME", mail={"BODY": re.compile("7BIT|8BITMIME", _ANY_CASE)}),  # RFC 6152 §2
     Extension(keyword="ENHANCEDSTATUSCODES"),  # RFC 2034
 )
 """What every session can be offered; the extensions below need something of the caller, or depend on the session."""
@@ -57,9 +59,9 @@ AUTH = Extension(  # RFC 4954 §3, §5
 XCLIENT = Extension(keyword="XCLIENT", argument="NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT", verb=b"XCLIENT")
 DSN = Extension(  # RFC 3461 §4; what the values mean is in dsn.py
     keyword="DSN",
-    mail={"RET": re.compile("FULL|HDRS", re.IGNORECASE), "ENVID": re.compile(f"{_XTEXT}{{1,100}}")},
+    mail={"RET": re.compile("FULL|HDRS", _ANY_CASE), "ENVID": re.compile(f"{_XTEXT}{{1,100}}")},
     rcpt={
-        "NOTIFY": re.compile(f"NEVER|{_WORDS}(?:,{_WORDS}){{0,2}}", re.IGNORECASE),
+        "NOTIFY": re.compile(f"NEVER|{_WORDS}(?:,{_WORDS}){{0,2}}", _ANY_CASE),
         "ORCPT": re.compile(  # RFC 6533 §3: with SMTPUTF8 also as it is
             rf"(?=.{{1,500}}\Z)(?:[Uu][Tt][Ff]-8;(?:{_XTEXT}|[^\x00-\x7f])+|[A-Za-z0-9-]{{1,60}};{_XTEXT}+)"
         ),

@@ -45,7 +45,7 @@ def compile_paths(*, label: bytes, other: bytes) -> Paths:
     local = rb"(?:" + atom + rb"(?:\." + atom + rb")*|" + quoted + rb")"
     domain = label + rb"(?:\." + label + rb")*"
     route = rb"@" + domain + rb"(?:,@" + domain + rb")*:"
-    path = rb"(?:" + route + rb")?(" + local + rb"@(?:" + domain + rb"|\[[!-Z^-~]+\]))"
+    path = rb"(?:" + route + rb")?(" + local + rb"@(?:" + domain + rb"|\[[!-?A-Z^-~]+\]))"
     parameters = rb"(?: ([\x00-\x7f" + other + rb"]*))?"
     # A space after the colon is not in the grammar, but in many programs; nothing is ambiguous with it.
     return Paths(

@@ -44,7 +44,7 @@ def next_of_commands(dialogue: Dialogue) -> events.Event | events.Pause | None:
 
 
 def _refuse_line(dialogue: Dialogue, line: bytes, reply: Reply) -> None:
-    verb = line[:8].partition(b" ")[0].upper()
+    verb = line[:9].partition(b" ")[0].upper()
     if verb == b"RCPT":
         dialogue.note_refused_rcpt()
     if verb not in _LAST_OF_GROUP or not dialogue.is_ahead():

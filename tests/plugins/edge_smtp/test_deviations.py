@@ -1,0 +1,59 @@
+"""Where the protocol is known to do otherwise than it should: each of these fails, until it is mended."""
+
+from __future__ import annotations
+
+import pytest
+
+from .protocol_proof import observe
+from .reference import DEVIATIONS, Deviation, Rules, Scenario, expected
+
+HELLO = b"EHLO c\r\n"
+TO_RCPT = HELLO + b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
+LENIENT = Rules(max_line_bytes=100, is_strict_sync=False)
+ALL = [each for each in Deviation if each in DEVIATIONS]
+"""In the same order in every process."""
+
+SHORTEST = {
+    Deviation.ROUTE_LABELS: HELLO + b"MAIL FROM:<@x-:a@b>\r\n",
+    Deviation.SKIPPED_AUTH: HELLO + b"NOOP\nAUTH " + b"x" * 100,
+}
+
+
+def scenario_of(deviation: Deviation) -> Scenario:
+    octets = SHORTEST[deviation]
+    return Scenario(pieces=(HELLO, octets[len(HELLO) :]), rules=LENIENT)
+
+
+@pytest.mark.parametrize(
+    "deviation",
+    [pytest.param(each, id=each.name, marks=pytest.mark.xfail(reason=each.value, strict=True)) for each in ALL],
+)
+def test_a_deviation_is_mended(deviation):
+    scenario = scenario_of(deviation)
+
+    assert "" == expected(scenario, DEVIATIONS - {deviation}).difference(observe(scenario))
+
+
+@pytest.mark.parametrize("deviation", ALL, ids=lambda each: each.name)
+def test_a_deviation_is_all_that_is_wrong(deviation):
+    """The reference with its deviations is the protocol as it is."""
+    scenario = scenario_of(deviation)
+
+    assert "" == expected(scenario).difference(observe(scenario))
+
+
+MENDED = {
+    "letters_of_unicode_are_no_ascii_in_another_case": HELLO + "MAIL FROM:<a@b> SMTPUTF8 RET=HDR\u017f\r\n".encode(),
+    "an_address_literal_holds_no_at": HELLO + b"MAIL FROM:<a@[x>@y]>\r\n",
+    "bdat_with_a_nul_ends_the_connection": TO_RCPT + b"BDAT 6\0\r\nQUIT\r\n",
+    "bdat_with_a_cr_ends_the_connection": TO_RCPT + b"BDAT 6\r \r\nQUIT\r\n",
+    "a_word_that_begins_with_starttls_is_unknown": HELLO + b"STARTTLSX\r\nNOOP\r\n",
+    "whole_groups_of_base64_have_no_padding": HELLO + b"AUTH PLAIN AGEAYmJi=\r\n",
+}
+
+
+@pytest.mark.parametrize("octets", MENDED.values(), ids=MENDED.keys())
+def test_what_was_mended_stays_so(octets):
+    scenario = Scenario(pieces=(HELLO, octets[len(HELLO) :]), rules=LENIENT)
+
+    assert "" == expected(scenario).difference(observe(scenario))

@@ -20,6 +20,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from .programs import Certificate
+
 ROOT = Path(__file__).resolve().parents[2]
 FROM_CHECKOUT = ("core", "plugins/edge_smtp", "plugins/storage_shelve", "examples/third_party")
 NOT_SHARED = re.compile(r"_?mdacore|_editable|__editable__|__pycache__|pip|rich|.*\.pth$")
@@ -154,3 +156,9 @@ def new_environment(pip: list[str | Path], libraries: Path, wheels: Path) -> New
 def _add_program(path: Path, line: str) -> None:
     path.write_text(f"#!/bin/sh\n{line}\n")
     path.chmod(0o755)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    """Of a server on this machine."""
+    return Certificate.made_in(tmp_path)

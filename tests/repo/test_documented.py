@@ -12,7 +12,7 @@ import pytest
 
 from mdacore import events
 from mdacore.assembly import discover
-from mdacore.assembly.config import LogKeys, NoticeTextKeys, QueueKeys, RouteKeys, ServiceKeys
+from mdacore.assembly.config import LogKeys, NoticeTextKeys, QueueKeys, RetryForKeys, RouteKeys, ServiceKeys
 from mdacore.assembly.roles import KEYS
 from mdacore.cli import cli
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if (path / "pyproject.toml").exists())
 
 
-CORE_TABLES = [LogKeys, NoticeTextKeys, QueueKeys, RouteKeys, ServiceKeys, *KEYS.values()]
+CORE_TABLES = [LogKeys, NoticeTextKeys, QueueKeys, RetryForKeys, RouteKeys, ServiceKeys, *KEYS.values()]
 
 
 def constants(module):

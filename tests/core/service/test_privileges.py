@@ -251,6 +251,18 @@ class TestService:
 
 
 @pytest.mark.usefixtures("root")
+def test_a_service_whose_state_folder_is_root_s_does_not_start_and_names_the_cure(public_folder, opened):
+    """Not a storage's odd failure: the sentence that helps."""
+    (public_folder / "mda.toml").write_text(CONFIG.format(folder=public_folder))
+    (public_folder / "run").mkdir()
+    (public_folder / "new/state").mkdir(parents=True)
+
+    assert 1 == start(public_folder, opened).wait(30)
+    state = f"{public_folder}/new/state"
+    assert f"nobody may not write into the state folder; chown -R nobody {state}" in (public_folder / "log").read_text()
+
+
+@pytest.mark.usefixtures("root")
 def test_without_a_user_root_is_warned_once(public_folder, wait_until):
     config = CONFIG.format(folder=public_folder).replace('user = "nobody"', "")
     (public_folder / "mda.toml").write_text(config)

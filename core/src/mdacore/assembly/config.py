@@ -200,7 +200,7 @@ class QueueKeys:
     )
     proxy: bool = attrs.field(
         default=False,
-        metadata={"help": "Store nothing: relay while the client waits, and give it the relay's replies."},
+        metadata={"help": "Instead of a storage: relay while the client waits, and give it the relay's replies."},
     )
     policies: tuple[str, ...] = attrs.field(
         default=(), metadata={"help": "The policies that see a message once, before it is stored, in this order."}

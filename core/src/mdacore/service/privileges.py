@@ -32,7 +32,7 @@ class Privileges(Part):
         self._log = log
 
     def start(self) -> None:
-        """Become the user. Raises OSError if that cannot be proved."""
+        """Become the user. Raises OSError if that cannot be proved, or the user may not use what the service needs."""
         identity = self._identity
         if os.geteuid() != ROOT:
             return  # the configuration was proved to ask for no more than that
@@ -41,6 +41,7 @@ class Privileges(Part):
         elif identity.uid != ROOT:
             check_no_thread()
             become(identity)
+            check_reach(self._state_path, identity.name)
             self._log.info(events.SERVICE_PRIVILEGES_DROPPED, user=identity.name, uid=identity.uid, gid=identity.gid)
 
 

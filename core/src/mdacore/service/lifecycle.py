@@ -51,6 +51,7 @@ class Service:
         self._control = dict(control_of(assembly, self.health))
         self._edges: Mapping[str, Edge] = dict(assembly.edges)
         self._to_stop: list[tuple[str, Component]] = []
+        self._is_running = False
         self._log = get_log()
 
     def start(self) -> None:
@@ -76,6 +77,7 @@ class Service:
             self._to_stop = [*(part for part in self._to_stop if part[0] != name), (name, component)]
         addresses = {name: list(edge.addresses) for name, edge in self._edges.items()}
         self._log.info(events.SERVICE_STARTED, addresses=addresses)
+        self._is_running = True
 
     def drain(self, grace_s: float) -> bool:
         """Take no new mail and finish what is in hand: edges first, all at once, then the rest in reverse.
@@ -96,7 +98,7 @@ class Service:
 
     def stop(self) -> None:
         """Stop what was started, in reverse. Idempotent; what goes wrong is logged and the rest is stopped too."""
-        was_running = bool(self._to_stop)
+        was_running, self._is_running = self._is_running, False
         while self._to_stop:
             name, component = self._to_stop.pop()
             try:

@@ -47,6 +47,8 @@ MENDED = {
     "an_address_literal_holds_no_at": HELLO + b"MAIL FROM:<a@[x>@y]>\r\n",
     "bdat_with_a_nul_ends_the_connection": TO_RCPT + b"BDAT 6\0\r\nQUIT\r\n",
     "bdat_with_a_cr_ends_the_connection": TO_RCPT + b"BDAT 6\r \r\nQUIT\r\n",
+    "bdat_with_a_bare_lf_ends_the_connection": TO_RCPT + b"BDAT 6\nQUIT\r\n",
+    "bdat_with_a_tab_ends_the_connection": TO_RCPT + b"BDAT\t6\r\nQUIT\r\n",
     "a_word_that_begins_with_starttls_is_unknown": HELLO + b"STARTTLSX\r\nNOOP\r\n",
     "whole_groups_of_base64_have_no_padding": HELLO + b"AUTH PLAIN AGEAYmJi=\r\n",
 }

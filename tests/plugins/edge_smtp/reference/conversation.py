@@ -86,6 +86,8 @@ class Conversation:
                 return line[:-2]
             if self.rules.is_normalizing:
                 return line[:-1]
+            if line[:4].upper() == b"BDAT":
+                self.close("500 5.5.2")
             self.error("500 5.5.2")
             self.skip_line()
 

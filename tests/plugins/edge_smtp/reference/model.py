@@ -65,7 +65,7 @@ class _Model(Transactions):
 
     def check_octets(self, verb: str, line: bytes) -> None:
         if b"\r" in line or (b"\0" in line and verb not in ("MAIL", "RCPT")):
-            if verb == "BDAT":
+            if verb.startswith("BDAT"):
                 self.close("501 5.5.4")
             raise RefusedError("500 5.5.2")
 
@@ -94,6 +94,8 @@ class _Model(Transactions):
     def minor_command(self, verb: str, argument: bytes) -> None:
         if verb == "VRFY" and not argument.strip(b" "):
             raise RefusedError("501 5.5.4")
+        if verb.startswith("BDAT"):
+            self.close("501 5.5.4")
         if verb in _HTTP:
             self.close("500 5.5.1")
         if verb not in _MINOR_REPLIES:

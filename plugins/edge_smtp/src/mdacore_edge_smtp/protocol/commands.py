@@ -136,6 +136,10 @@ def _not_implemented(_: bytes, __: Offer) -> Answered:
     raise Refused(replies.NOT_IMPLEMENTED)
 
 
+def _not_a_chunk(_: bytes, __: Offer) -> Farewell:
+    return _NOT_A_CHUNK
+
+
 def _not_smtp(_: bytes, __: Offer) -> Farewell:
     return _NOT_SMTP
 
@@ -173,6 +177,11 @@ LMTP_COMMANDS: Commands = {**_COMMON_COMMANDS, b"LHLO": _lhlo}  # RFC 2033 §4.1
 _WITH_ADDRESS = frozenset((b"MAIL", b"RCPT"))
 
 
+def announces_octets(line: bytes) -> bool:
+    """It begins as BDAT does: whatever is wrong with the rest, octets may follow that are no commands."""
+    return line[:4].upper() == b"BDAT"
+
+
 def interpret(line: bytes, commands: Commands, refuses: Mapping[bytes, Reply], granted: Offer) -> Meaning:
     """What a command line, without its CRLF, means where these verbs are refused and these extensions granted.
 
@@ -183,10 +192,10 @@ def interpret(line: bytes, commands: Commands, refuses: Mapping[bytes, Reply], g
     command = commands.get(verb)
     if command is None:
         verb = verb.upper()
-        command = commands.get(verb, _unknown)
+        command = commands.get(verb, _not_a_chunk if announces_octets(verb) else _unknown)
     # A NUL in an address is a bad address, which the grammar finds.
     if b"\r" in line or (b"\0" in line and verb not in _WITH_ADDRESS):
-        if verb == b"BDAT":
+        if announces_octets(verb):
             return _NOT_A_CHUNK
         raise Refused(replies.BAD_OCTET)
     if verb in refuses:

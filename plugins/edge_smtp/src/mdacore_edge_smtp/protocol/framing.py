@@ -14,7 +14,15 @@ class LineTooLong(Exception):
 
 
 class BareLineFeed(Exception):
-    """A LF without its CR. The rest up to the next CRLF belongs to the same line and is skipped."""
+    """A LF without its CR. The rest up to the next CRLF belongs to the same line and is skipped.
+
+    Attributes:
+        line: what was in front of it.
+    """
+
+    def __init__(self, line: bytes) -> None:
+        super().__init__(line)
+        self.line = line
 
 
 class LineBuffer:
@@ -64,7 +72,7 @@ class LineBuffer:
             if self._normalizes:
                 return buffer[start:end]
             self._is_skipping = True
-            raise BareLineFeed
+            raise BareLineFeed(buffer[start:end])
         return buffer[start : end - 1]
 
     def starts_with(self, text: bytes) -> bool:

@@ -13,7 +13,7 @@ from mdacore import Greeting, MailCommand, RcptCommand, Reply
 from mdacore_edge_smtp.protocol import events, replies
 from mdacore_edge_smtp.protocol.authentication import AuthCommand, obey_auth
 from mdacore_edge_smtp.protocol.bodies import Chunk
-from mdacore_edge_smtp.protocol.commands import LMTP_COMMANDS, SMTP_COMMANDS, interpret
+from mdacore_edge_smtp.protocol.commands import LMTP_COMMANDS, SMTP_COMMANDS, announces_octets, interpret
 from mdacore_edge_smtp.protocol.dialogue import Dialogue
 from mdacore_edge_smtp.protocol.framing import BareLineFeed, LineTooLong
 from mdacore_edge_smtp.protocol.meanings import Answered, Farewell, InternationalRcpt, Refused
@@ -34,8 +34,11 @@ def next_of_commands(dialogue: Dialogue) -> events.Event | events.Pause | None:
         meaning = interpret(line, commands, dialogue.state.refuses, dialogue.granted)
     except Refused as refused:
         _refuse_line(dialogue, line or b"", refused.reply)
-    except BareLineFeed:
-        dialogue.refuse(replies.BARE_LF)
+    except BareLineFeed as bare:
+        if announces_octets(bare.line):
+            dialogue.close(replies.BARE_LF, reason="BDAT without a size")
+        else:
+            dialogue.refuse(replies.BARE_LF)
     except LineTooLong:
         _judge_long_line(dialogue)
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import re
 import smtplib
 import sqlite3
@@ -186,16 +185,6 @@ class TestTwoOwners:
         assert 0 == service.terminate()
 
 
-class Planted:
-    """Touches a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.system, (f"touch {self.path}",)
-
-
 class TestPickle:
     def test_case_071_a_planted_pickle_is_never_run_and_the_others_go_out(self, configured, kind, tmp_path):
         service = configured(kind)
@@ -204,7 +193,9 @@ class TestPickle:
         send(service, "two.later")
         service.wait_for_event("queue.deferred", 2)
         assert 0 == service.terminate()
-        octets = pickle.dumps(Planted(tmp_path / "run"))
+        octets = (
+            f"cos\nsystem\n(S'touch {tmp_path / 'run'}'\ntR.".encode()
+        )  # a pickle that touches a file when it is read
         spool = service.state / "spool"
         if kind == "shelve":
             with sqlite3.connect(spool / "queue.db") as connection:

@@ -11,6 +11,8 @@ from mdacore.queue.lanes import READY_MAX
 from mdacore.queue.queue import CLAIM_BATCH_MAX
 from mdacore.testing import ManualClock, MemoryStorage, ScriptedRelay
 
+from .waiting import let_run, settlements
+
 OK = Reply.parse("250 2.0.0 Delivered")
 LATER = Reply.parse("451 4.2.1 Mailbox busy")
 HOURS = [6 * 3600.0, -6 * 3600.0]
@@ -28,12 +30,6 @@ def make_timed(make_bench):
     return make
 
 
-def settle(bench, count):
-    with gevent.Timeout(5):
-        while len(bench.storage.settled) < count:
-            gevent.sleep(0.001)
-
-
 def entries(bench):
     return list(bench.storage.entries(Query()))
 
@@ -45,18 +41,18 @@ class TestJump:
         bench.clock.jump(jump_s)
 
         bench.queue.accept(make_envelope("a@one.test", received_at=bench.clock.now()))
-        settle(bench, 1)
+        settlements(bench, 1)
 
         assert [] == entries(bench)
 
     def test_deferred_mail_goes_out_when_the_clock_has_come_to_its_time(self, make_timed, make_envelope, jump_s):
         bench = make_timed(LATER, OK)
         bench.queue.accept(make_envelope("a@one.test", received_at=bench.clock.now()))
-        settle(bench, 1)
+        settlements(bench, 1)
 
         bench.clock.jump(jump_s)
         bench.clock.advance(60 + max(0.0, -jump_s))
-        settle(bench, 2)
+        settlements(bench, 2)
 
         assert [] == entries(bench)
 
@@ -64,22 +60,21 @@ class TestJump:
         bench = make_timed(LATER, lifetime_s=3600.0)
         bench.clock.jump(jump_s)
         bench.queue.accept(make_envelope("a@one.test", received_at=bench.clock.now() - jump_s))
-        settle(bench, 1)
+        settlements(bench, 1)
 
         assert {} == bench.storage.settled[0][1].closed
 
     def test_nothing_runs_hot(self, make_timed, make_envelope, jump_s):
         bench = make_timed(LATER)
         bench.queue.accept(make_envelope("a@one.test", received_at=bench.clock.now()))
-        settle(bench, 1)
+        settlements(bench, 1)
         bench.clock.jump(jump_s)
         claims = []
         claim = bench.storage.claim
         bench.storage.claim = lambda *args, **given: claims.append(1) or claim(*args, **given)
         bench.clock.advance(1)
 
-        for _ in range(200):
-            gevent.sleep(0)
+        let_run(200)
 
         assert len(claims) <= 4
 
@@ -103,9 +98,9 @@ def test_what_all_becomes_due_at_once_is_claimed_in_batches(make_timed, make_env
     bench.clock.jump(7200)
     bench.clock.advance(0.001)
     relay.wait_for(5)
-    gevent.sleep(0.05)
+    let_run()
 
     assert 5 == len(relay.attempts)
     assert bench.queue.health().facts["unsettled"] <= 5 + READY_MAX + CLAIM_BATCH_MAX
     gate.set()
-    settle(bench, 1000)
+    settlements(bench, 1000)

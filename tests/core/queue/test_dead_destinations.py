@@ -12,6 +12,8 @@ from mdacore.queue import BoundRelay, NoticeRules, Queue, RetryRule, RetrySchedu
 from mdacore.runtime import Breaker
 from mdacore.testing import CapturedLog, ManualClock, MemoryStorage, ScriptedRelay
 
+from .waiting import let_run, settlements, wait_until
+
 OK = Reply.parse("250 2.0.0 Delivered")
 LATER = Reply.parse("451 4.2.1 Mailbox busy")
 REFUSED = Reply.parse("451 4.4.1 Connection refused")
@@ -79,26 +81,11 @@ def make_down(make_bench, make_envelope, world):
         bench = Down(clock, storage, world.relay, made.queue, log)
         for number in range(3):
             bench.queue.accept(make_envelope(f"first{number}@dead.test"))
-            settle(bench, number + 1)
+            settlements(bench, number + 1)
             gevent.sleep(0)
         return bench
 
     return make
-
-
-def settle(bench, count):
-    wait_until(lambda: len(bench.storage.settled) >= count)
-
-
-def wait_until(condition):
-    with gevent.Timeout(5):
-        while not condition():
-            gevent.sleep(0.001)
-
-
-def let_run():
-    for _ in range(50):
-        gevent.sleep(0)
 
 
 def dead(bench, make_envelope, count, *, age_s=0.0, lane="local/dead.test"):
@@ -133,7 +120,7 @@ class TestSignal:
         bench = make_bench(ScriptedRelay(DestinationDown(REFUSED)))
 
         bench.queue.accept(make_envelope("a@dead.test", "b@dead.test"))
-        settle(bench, 1)
+        settlements(bench, 1)
 
         assert {0: REFUSED, 1: REFUSED} == bench.storage.settled[0][1].deferred
 
@@ -144,7 +131,7 @@ class TestSignal:
 
         for _ in range(5):
             bench.queue.accept(make_envelope("a@dead.test"))
-        settle(bench, 5)
+        settlements(bench, 5)
 
         assert (0, []) == (breaker.faults, log.find("plugin.failed"))
 
@@ -224,14 +211,14 @@ class TestSuspended:
         """What other lanes finish gives a suspended one no room: it is no reason to look again."""
         bench = make_down()
         bench.storage.write(dead(bench, make_envelope, 5), queue="main")
-        gevent.sleep(0.1)
+        let_run()
         asked = []
         claim = bench.storage.claim
         bench.storage.claim = lambda *args, **given: asked.append(1) or claim(*args, **given)
 
         for _ in range(50):
             bench.queue.accept(make_envelope("eve@alive.test"))
-        settle(bench, 3 + 50)
+        settlements(bench, 3 + 50)
 
         assert len(asked) <= 3
 
@@ -254,7 +241,7 @@ class TestProbe:
         bench.storage.write(dead(bench, make_envelope, 40, age_s=1.0), queue="main")
 
         bench.clock.advance(60)
-        settle(bench, 4)
+        settlements(bench, 4)
         wait_until(lambda: not bench.queue.health().facts["unsettled"])
 
         assert 4 == len(bench.relay.attempts)
@@ -268,7 +255,7 @@ class TestProbe:
         world.down.clear()
 
         bench.clock.advance(60)
-        settle(bench, 3 + 3 + 251)
+        settlements(bench, 3 + 3 + 251)
 
         assert [] == entries(bench)
         assert 1 == len(bench.log.find("queue.lane_resumed", lane="local/dead.test"))
@@ -380,7 +367,7 @@ class TestEndOfLife:
 
         bench.clock.jump(10 * DAY_S)
         bench.clock.advance(60)
-        settle(bench, 4)
+        settlements(bench, 4)
         wait_until(lambda: not bench.queue.health().facts["unsettled"])
 
         assert 10 <= sum(not entry.recipients[0][0].startswith("first") for entry in entries(bench))

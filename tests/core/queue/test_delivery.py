@@ -19,17 +19,11 @@ from mdacore import (
 from mdacore.queue import BoundPolicy, BoundRelay, Route
 from mdacore.testing import ScriptedRelay
 
+from .waiting import settlements
+
 OK = Reply.parse("250 2.0.0 Delivered")
 LATER = Reply.parse("451 4.2.1 Mailbox busy")
 NEVER = Reply.parse("550 5.1.1 No such user")
-
-
-def settlements(bench, count):
-    """Wait until this many claims are settled; returns their settlements."""
-    with gevent.Timeout(5):
-        while len(bench.storage.settled) < count:
-            gevent.sleep(0.001)
-    return [settlement for _, settlement in bench.storage.settled]
 
 
 def entries(bench):

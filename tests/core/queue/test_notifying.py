@@ -10,6 +10,8 @@ from mdacore import Outcome, Query, Recipient, RemoteReply, Reply
 from mdacore.queue import BoundRelay, NoticeRules, Route
 from mdacore.testing import ScriptedRelay, content_of
 
+from .waiting import settlements
+
 OK = Reply.parse("250 2.0.0 Delivered")
 LATER = Reply.parse("451 4.2.1 Mailbox busy")
 NEVER = Reply.parse("550 5.1.1 No such user")
@@ -20,13 +22,6 @@ WARNING = NoticeRules(delay_warning_s=2 * HOUR_S)
 def by_sender(reply):
     """This reply for mail, and success for notices."""
     return ScriptedRelay(lambda envelope, _: {r.number: reply if envelope.sender else OK for r in envelope.recipients})
-
-
-def settled(bench, count):
-    with gevent.Timeout(5):
-        while len(bench.storage.settled) < count:
-            gevent.sleep(0.001)
-    return [settlement for _, settlement in bench.storage.settled]
 
 
 def notices(bench):
@@ -52,7 +47,7 @@ class TestSuccess:
 
         bench.queue.accept(wishing(make_envelope, "SUCCESS"))
 
-        first, _ = settled(bench, 2)
+        first, _ = settlements(bench, 2)
         assert (Outcome.DELIVERED, "sent") == (first.closed[0].outcome, first.closed[0].notice)
         (notice,) = notices(bench)
         assert action in notice
@@ -61,7 +56,7 @@ class TestSuccess:
     def test_who_did_not_ask_is_not(self, bench, make_envelope, notify):
         bench.queue.accept(wishing(make_envelope, *notify))
 
-        (settlement,) = settled(bench, 1)
+        (settlement,) = settlements(bench, 1)
         assert ("", ()) == (settlement.closed[0].notice, settlement.notices)
 
     def test_a_next_hop_that_has_taken_over_the_wish_will_tell(self, make_bench, make_envelope):
@@ -70,7 +65,7 @@ class TestSuccess:
 
         bench.queue.accept(wishing(make_envelope, "SUCCESS"))
 
-        (settlement,) = settled(bench, 1)
+        (settlement,) = settlements(bench, 1)
         assert ("", ()) == (settlement.closed[0].notice, settlement.notices)
 
     def test_what_was_delivered_and_what_failed_is_told_apart(self, make_bench, make_envelope):
@@ -82,7 +77,7 @@ class TestSuccess:
 
         bench.queue.accept(attrs.evolve(make_envelope("a@example.test"), recipients=tuple(recipients)))
 
-        settled(bench, 3)
+        settlements(bench, 3)
         actions = [(b"Action: delivered" in notice, b"Action: failed" in notice) for notice in notices(bench)]
         assert [(False, True), (True, False)] == sorted(actions)
 
@@ -93,13 +88,13 @@ class TestDelay:
         for _ in range(hours):
             made = len(bench.storage.settled)
             bench.clock.advance(HOUR_S)
-            settled(bench, made + 1)
+            settlements(bench, made + 1)
             gevent.idle()
 
     def test_the_sender_is_warned_once(self, make_bench, envelope):
         bench = make_bench(by_sender(LATER), notice_rules=WARNING)
         bench.queue.accept(envelope)
-        settled(bench, 1)
+        settlements(bench, 1)
 
         self.deferred_for(bench, 1)
         assert [] == notices(bench)
@@ -107,12 +102,12 @@ class TestDelay:
 
         (notice,) = notices(bench)
         assert (True, True) == (b"Action: delayed" in notice, b"Will-Retry-Until:" in notice)
-        assert 1 == sum(settlement.reports_delay for settlement in settled(bench, 1))
+        assert 1 == sum(settlement.reports_delay for settlement in settlements(bench, 1))
 
     def test_also_over_a_restart(self, make_bench, envelope):
         bench = make_bench(by_sender(LATER), notice_rules=WARNING)
         bench.queue.accept(envelope)
-        settled(bench, 1)
+        settlements(bench, 1)
         self.deferred_for(bench, 2)
         bench.queue.stop()
 
@@ -125,7 +120,7 @@ class TestDelay:
     def test_who_does_not_want_it_is_not_warned(self, make_bench, make_envelope, notify):
         bench = make_bench(by_sender(LATER), notice_rules=WARNING)
         bench.queue.accept(wishing(make_envelope, *notify))
-        settled(bench, 1)
+        settlements(bench, 1)
 
         self.deferred_for(bench, 4)
 
@@ -137,7 +132,7 @@ class TestDelay:
 
         bench.queue.accept(envelope)
 
-        (settlement,) = settled(bench, 1)
+        (settlement,) = settlements(bench, 1)
         assert (False, ()) == (settlement.reports_delay, settlement.notices)
 
 
@@ -145,10 +140,10 @@ class TestExpired:
     def test_the_notice_has_the_last_reply_and_the_time(self, make_bench, envelope):
         bench = make_bench(by_sender(LATER), lifetime_s=3 * HOUR_S)
         bench.queue.accept(envelope)
-        settled(bench, 1)
+        settlements(bench, 1)
         bench.clock.advance(4 * HOUR_S)
 
-        settled(bench, 3)
+        settlements(bench, 3)
 
         (notice,) = notices(bench)
         for words in (b"Status: 5.4.7", b"; 451 4.2.1 Mailbox busy", b"It was tried for 4 hours"):
@@ -161,7 +156,7 @@ class TestDoubleBounce:
 
         bench.queue.accept(envelope)
 
-        closings = [settlement.closed[0].notice for settlement in settled(bench, 3)]
+        closings = [settlement.closed[0].notice for settlement in settlements(bench, 3)]
         assert ["sent", "sent", "suppressed: the sender is the null sender"] == closings
         receivers = [env.recipients[0].address for env, _ in bench.relay.attempts]
         assert ["bob@example.test", "alice@example.org", "boss@example.test"] == receivers
@@ -172,7 +167,7 @@ class TestDoubleBounce:
         bench = make_bench(ScriptedRelay(NEVER))
 
         bench.queue.accept(make_envelope("bob@example.test", sender=""))
-        settled(bench, 1)
+        settlements(bench, 1)
 
         mdacore_log.one("queue.bounced", notice="suppressed: the sender is the null sender")
 
@@ -188,7 +183,7 @@ class TestNoticeQueue:
         )
 
         bench.queue.accept(envelope)
-        settled(bench, 1)
+        settlements(bench, 1)
 
         (entry,) = bench.storage.entries(Query())
         assert ("notices", "far/", "") == (entry.queue, entry.lane, entry.sender)
@@ -199,7 +194,7 @@ class TestLog:
         bench = make_bench(by_sender(NEVER))
 
         bench.queue.accept(envelope)
-        settled(bench, 2)
+        settlements(bench, 2)
 
         (claim, _), (notice_claim, _) = bench.storage.settled
         event = mdacore_log.one("queue.notice_stored", notice_id=notice_claim.queue_id, rcpt="alice@example.org")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gevent
 import pytest
 from gevent.event import Event
 
@@ -10,6 +9,8 @@ from mdacore import Hold, MdaError, NewMessage, Query, Reply, State, StorageErro
 from mdacore.queue import BoundPolicy, BoundRelay, Route
 from mdacore.runtime import Breaker
 from mdacore.testing import CapturedLog, ManualClock, MemoryStorage, ScriptedRelay
+
+from .waiting import let_run, settlements, wait_until
 
 OK = Reply.parse("250 2.0.0 Delivered")
 LATER = Reply.parse("451 4.2.1 Mailbox busy")
@@ -59,28 +60,11 @@ def make_off(make_bench, make_envelope):
         bench.clock, bench.storage = clock, bench.queue._wiring.storage
         for _ in range(3):
             bench.queue.accept(make_envelope("bob@example.test"))
-        settle(bench, 3)
+        settlements(bench, 3)
         assert breaker.is_off
         return bench
 
     return make
-
-
-def settle(bench, count):
-    with gevent.Timeout(5):
-        while len(bench.storage.settled) < count:
-            gevent.sleep(0.001)
-
-
-def wait_until(condition):
-    with gevent.Timeout(5):
-        while not condition():
-            gevent.sleep(0.001)
-
-
-def let_run():
-    for _ in range(50):
-        gevent.sleep(0)
 
 
 def stored(bench, envelope):
@@ -164,7 +148,7 @@ class TestOff:
         bench.storage.fail_next["release"] = [StorageError("disk")]
 
         bench.storage.write([stored(bench, make_envelope("bob@other.test"))], queue="main")
-        settle(bench, 4)
+        settlements(bench, 4)
 
         assert (State.DUE, 1) == (entries(bench)[3].state, entries(bench)[3].attempts)
 
@@ -187,7 +171,7 @@ class TestTrial:
 
         gate.set()
 
-        settle(bench, 3 + 40)
+        settlements(bench, 3 + 40)
         assert 3 == len(entries(bench))
 
     def test_its_fault_keeps_the_rest_from_being_attempted(self, make_off, make_envelope):
@@ -196,7 +180,7 @@ class TestTrial:
             bench.queue.accept(make_envelope("bob@example.test"))
 
         bench.clock.advance(5)
-        settle(bench, 4)
+        settlements(bench, 4)
         let_run()
 
         assert 4 == len(bench.relay.attempts)
@@ -234,7 +218,7 @@ class TestRubbish:
 
         for _ in range(3):
             bench.queue.accept(make_envelope("bob@example.test"))
-        settle(bench, 3)
+        settlements(bench, 3)
 
         assert "gave no reply for any recipient" == breaker.circuit().last_fault
         assert breaker.is_off
@@ -245,7 +229,7 @@ class TestRubbish:
 
         for _ in range(3):
             bench.queue.accept(make_envelope("a@example.test", "b@example.test"))
-        settle(bench, 3)
+        settlements(bench, 3)
 
         assert not breaker.is_off
 
@@ -278,7 +262,7 @@ class TestPolicies:
 
         for _ in range(6):
             bench.queue.accept(envelope)
-        settle(bench, 6)
+        settlements(bench, 6)
         let_run()
 
         assert [451] * 6 == [settlement.deferred[0].code for _, settlement in bench.storage.settled]

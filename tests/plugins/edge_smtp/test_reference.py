@@ -125,7 +125,7 @@ class TestParts:
     )  # fmt: skip
     def test_no_paths(self, path):
         with pytest.raises(NotAPathError):
-            read_path(f"FROM:{path}", "FROM:", frozenset())
+            read_path(f"FROM:{path}", "FROM:")
 
     @pytest.mark.parametrize(
         ("path", "address"),
@@ -134,12 +134,12 @@ class TestParts:
          ("<a@xn--bcher-kva>", "a@xn--bcher-kva")],
     )  # fmt: skip
     def test_paths(self, path, address):
-        assert address == read_path(f"FROM:{path} X=1", "FROM:", frozenset()).address
+        assert address == read_path(f"FROM:{path} X=1", "FROM:").address
 
     @pytest.mark.parametrize("domain", ["xn--a", "xn--", "xn--bcher-kv", "a\u3002ü", "ü" * 60])
     def test_no_domains(self, domain):
         with pytest.raises(NotADomainError):
-            read_path(f"TO:<a@{domain}>", "TO:", frozenset())
+            read_path(f"TO:<a@{domain}>", "TO:")
 
 
 class TestScenario:

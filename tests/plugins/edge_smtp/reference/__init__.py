@@ -5,17 +5,14 @@ it needs no states for what is half there, and reads as the RFCs do: take a line
 Invariant: where the two differ, one of them is wrong, or the difference has a name in deviations.py.
 """
 
-from .deviations import DEVIATIONS, Deviation
 from .model import expected
 from .scenario import KINDS, OFFERS, Offered, Rules, Scenario, pieces_of
 from .transcript import Asked, Message, Said, Transcript
 
 __all__ = [
-    "DEVIATIONS",
     "KINDS",
     "OFFERS",
     "Asked",
-    "Deviation",
     "Message",
     "Offered",
     "Rules",

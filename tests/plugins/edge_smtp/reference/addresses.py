@@ -8,8 +8,6 @@ from string import ascii_letters, digits
 
 import attrs
 
-from .deviations import Deviation
-
 ATOM_CHARACTERS = ascii_letters + digits + "!#$%&'*+-/=?^_`{|}~"
 UNWANTED = {*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u061c", "\u200e", "\u200f", "\ufeff",
             *map(chr, range(0x2028, 0x202F)), *map(chr, range(0x2066, 0x206A))}  # fmt: skip
@@ -59,7 +57,7 @@ class _Text:
         return taken
 
 
-def read_path(argument: str, keyword: str, known: frozenset[Deviation]) -> Path:
+def read_path(argument: str, keyword: str) -> Path:
     """Read ``FROM:<path> parameters`` or ``TO:<path> parameters``.
 
     Raises:
@@ -70,7 +68,7 @@ def read_path(argument: str, keyword: str, known: frozenset[Deviation]) -> Path:
     if text.next_is(" "):
         text.take(" ")
     before = text.left
-    address, domains = _between_brackets(text, keyword, known)
+    address, domains = _between_brackets(text, keyword)
     path = before[: len(before) - len(text.left)]
     if text.left and not text.next_is(" "):
         raise NotAPathError(argument)
@@ -85,7 +83,7 @@ def read_path(argument: str, keyword: str, known: frozenset[Deviation]) -> Path:
     return Path(address, text.left[1:], is_plain)
 
 
-def _between_brackets(text: _Text, keyword: str, known: frozenset[Deviation]) -> tuple[str, list[str]]:
+def _between_brackets(text: _Text, keyword: str) -> tuple[str, list[str]]:
     text.take("<")
     if keyword == "FROM:" and text.next_is(">"):
         text.take(">")
@@ -93,7 +91,7 @@ def _between_brackets(text: _Text, keyword: str, known: frozenset[Deviation]) ->
     if keyword == "TO:" and text.left[:11].lower() == "postmaster>":
         text.take("postmaster>")
         return "postmaster", []
-    domains = _route(text, known) if text.next_is("@") else []
+    domains = _route(text) if text.next_is("@") else []
     local = _quoted(text) if text.next_is('"') else _dotted(text)
     text.take("@")
     if text.next_is("["):
@@ -106,11 +104,11 @@ def _between_brackets(text: _Text, keyword: str, known: frozenset[Deviation]) ->
     return f"{local}@{host}", domains
 
 
-def _route(text: _Text, known: frozenset[Deviation]) -> list[str]:
+def _route(text: _Text) -> list[str]:
     domains = []
     while True:
         text.take("@")
-        domains.append(_domain(text, is_strict=Deviation.ROUTE_LABELS not in known))
+        domains.append(_domain(text))
         if text.next_is(":"):
             text.take(":")
             return domains
@@ -154,14 +152,14 @@ def _literal(text: _Text) -> str:
     return f"[{inner}]"
 
 
-def _domain(text: _Text, *, is_strict: bool = True) -> str:
+def _domain(text: _Text) -> str:
     labels = [text.take_while(ascii_letters + digits + "-")]
     while text.next_is("."):
         text.take(".")
         labels.append(text.take_while(ascii_letters + digits + "-"))
     if any(label.startswith("-") for label in labels):
         raise NotAPathError(labels)
-    if is_strict and not all(map(_is_sound, labels)):
+    if not all(map(_is_sound, labels)):
         raise NotAPathError(labels)
     return ".".join(labels)
 

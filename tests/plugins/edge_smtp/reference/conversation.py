@@ -9,7 +9,6 @@ import attrs
 
 from mdacore import Reply
 
-from .deviations import Deviation
 from .scenario import Offered, Scenario
 from .transcript import Asked, Said, Transcript
 
@@ -47,10 +46,9 @@ class Transaction:
 class Conversation:
     """What all commands need."""
 
-    def __init__(self, scenario: Scenario, known: frozenset[Deviation]) -> None:
+    def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.rules = scenario.rules
-        self.known = known
         self.octets = b"".join(scenario.pieces)
         self.at = 0
         self.transcript = Transcript()
@@ -117,8 +115,6 @@ class Conversation:
             self.at += window.index(CRLF) + 2
         elif len(window) < self.rules.max_line_bytes:
             raise WaitingError
-        elif Deviation.SKIPPED_AUTH in self.known and self.is_auth_next():
-            self.close("500 5.5.6")
         else:
             self.close("500 5.5.2")
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from mdacore import Credentials
 
 from .conversation import CRLF, ClosedError, RefusedError, WaitingError
-from .deviations import DEVIATIONS, Deviation
 from .parameters import BadSyntaxError, read_attributes, read_base64
 from .scenario import OFFERS, Offered, Scenario
 from .transactions import Transactions
@@ -22,9 +21,9 @@ _MINOR_REPLIES = {"NOOP": "250 2.0.0", "HELP": "214 2.0.0", "VRFY": "252 2.0.0"}
 _MUST_BE_LAST = ("EHLO", "HELO", "LHLO", "DATA", "STARTTLS", "AUTH", "XCLIENT")
 
 
-def expected(scenario: Scenario, known: frozenset[Deviation] = DEVIATIONS) -> Transcript:
+def expected(scenario: Scenario) -> Transcript:
     """What must come of it, but for these deviations."""
-    model = _Model(scenario, known)
+    model = _Model(scenario)
     model.run()
     return model.transcript
 

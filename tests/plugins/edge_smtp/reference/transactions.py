@@ -39,7 +39,7 @@ class Transactions(Conversation):
         """`blamed` is the enhanced code of a bad path, and that of a bad domain."""
         bad_path, bad_domain = blamed.split()
         try:
-            return read_path(argument.decode(), keyword, self.known)
+            return read_path(argument.decode(), keyword)
         except NotADomainError:
             raise RefusedError(f"501 {bad_domain}") from None
         except (NotAPathError, UnicodeDecodeError):

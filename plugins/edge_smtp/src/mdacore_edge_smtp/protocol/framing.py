@@ -76,8 +76,8 @@ class LineBuffer:
         return buffer[start : end - 1]
 
     def starts_with(self, text: bytes) -> bool:
-        """Whether this is next, in any case; `text` is upper case."""
-        return self._buffer[self._position : self._position + len(text)].upper() == text
+        """Whether the next line begins so, in any case; `text` is upper case."""
+        return not self._is_skipping and self._buffer[self._position : self._position + len(text)].upper() == text
 
     def take(self) -> bytes:
         """Everything that is left, which is then the caller's."""

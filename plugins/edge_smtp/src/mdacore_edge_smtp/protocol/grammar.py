@@ -25,8 +25,8 @@ MAX_HELO_BYTES = 255
 POSTMASTER = "postmaster"
 """The one recipient that needs no domain: RFC 5321 §4.5.1."""
 
-_LABEL = rb"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = _LABEL + rb"(?:\." + _LABEL + rb")*"
+LABEL = rb"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = LABEL + rb"(?:\." + LABEL + rb")*"
 
 
 @attrs.frozen
@@ -56,7 +56,7 @@ def compile_paths(*, label: bytes, other: bytes) -> Paths:
 
 
 # A label that begins with "xn--" stands for another one, and is looked at closely elsewhere: international.py.
-_PATHS = compile_paths(label=rb"(?![Xx][Nn]--)" + _LABEL, other=b"")
+_PATHS = compile_paths(label=rb"(?![Xx][Nn]--)" + LABEL, other=b"")
 _PARAMETER = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\x80-\xff]+))?")
 _NAME = re.compile(rb"[!-~]{1,%d}" % MAX_HELO_BYTES)
 _DOMAIN_ALONE = re.compile(_DOMAIN)

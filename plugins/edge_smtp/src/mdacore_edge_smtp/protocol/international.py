@@ -11,7 +11,13 @@ import unicodedata
 
 from mdacore_edge_smtp.protocol import grammar
 
-_PATHS = grammar.compile_paths(label=rb"[A-Za-z0-9\x80-\xff][A-Za-z0-9\x80-\xff-]*", other=rb"\x80-\xff")
+_BEYOND_ASCII = rb"(?=[Xx][Nn]--|[A-Za-z0-9-]*[\x80-\xff])[A-Za-z0-9\x80-\xff][A-Za-z0-9\x80-\xff-]*"
+"""A label that is not ASCII or stands for such: what it may hold is looked at later."""
+
+_OTHER = rb"(?![Xx][Nn]--)" + grammar.LABEL + rb"(?![A-Za-z0-9\x80-\xff-])"
+"""Never what the one above matches: two ways to read each label would be 2**n ways to read n of them."""
+
+_PATHS = grammar.compile_paths(label=rb"(?:" + _BEYOND_ASCII + rb"|" + _OTHER + rb")", other=rb"\x80-\xff")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 """C0, C1, line ends, and what turns the direction of a text round (Unicode UAX 9)."""
 
@@ -57,10 +63,7 @@ def _checked(path: tuple[str, bytes] | None) -> tuple[str, bytes] | None:
     domain = path[0].rpartition("@")[2]
     if domain.startswith("["):
         return path
-    labels = domain.split(".")
-    if not all(_is_international(label) or grammar.is_domain(label) for label in labels if label):
-        return None
-    if not all(_is_legal(label) for label in labels if _is_international(label)):
+    if not all(_is_legal(label) for label in domain.split(".") if _is_international(label)):
         raise BadDomainError(domain)
     return path
 

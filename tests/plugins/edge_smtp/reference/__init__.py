@@ -2,7 +2,7 @@
 
 It shares no code with `mdacore_edge_smtp.protocol`, only the core's words. It sees the whole conversation at once, so
 it needs no states for what is half there, and reads as the RFCs do: take a line, do what it says, take the next.
-Invariant: where the two differ, one of them is wrong, or the difference has a name in deviations.py.
+Invariant: where the two differ, one of them is wrong.
 """
 
 from .model import expected

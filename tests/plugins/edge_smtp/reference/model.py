@@ -22,7 +22,7 @@ _MUST_BE_LAST = ("EHLO", "HELO", "LHLO", "DATA", "STARTTLS", "AUTH", "XCLIENT")
 
 
 def expected(scenario: Scenario) -> Transcript:
-    """What must come of it, but for these deviations."""
+    """What must come of it."""
     model = _Model(scenario)
     model.run()
     return model.transcript

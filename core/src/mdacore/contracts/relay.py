@@ -22,8 +22,8 @@ class Attempt:
         queue_id: the message's name in the queue.
         queue: the queue's name.
         number: from 1; counted durably before the attempt.
-        deadline_s: how long it may take from now; the core interrupts it then with a gevent.Timeout, and the recipients
-            without a reply are deferred.
+        deadline_s: how long it may take from now; the core interrupts it then, or at most a twentieth later, with a
+            gevent.Timeout, and the recipients without a reply are deferred.
     """
 
     queue_id: QueueId

@@ -38,7 +38,7 @@ class Fence:
 
     Attributes:
         instance: ``"policies.spam"``.
-        deadline_s: how long one call may take; None = no limit.
+        deadline_s: how long one call may take, and at most a twentieth more; None = no limit.
         passes_verdicts: a policy may reject, defer, discard and hold; from anybody else that is a fault.
         breaker: that of the one function which is called through this fence; None = it is always called.
     """

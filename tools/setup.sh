@@ -1,16 +1,18 @@
-# Sourced by ./demo and ./test: makes .venv in the checkout, with every distribution of the repository installed
-# editable. Safe to repeat: it works only when something that it depends on has changed.
+# Sourced by ./demo, ./test and bench/run: makes an environment in the checkout, with every distribution of the
+# repository installed editable. Safe to repeat: it works only when something that it depends on has changed.
 # Usage: . tools/setup.sh [test]      "test" adds what the checks and the tests need.
+# The environment is .venv, or what $venv says; $MDACORE_PYTHON names the interpreters to choose from, the best first.
 
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=${venv:-.venv}
 cd "$root"
 unset PYTHONPATH PYTHONHOME
 
 find_python() {
     local candidate
     for candidate in ${MDACORE_PYTHON:-python3.13 python3.12 python3.11 python3}; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+        if "$candidate" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
             echo "$candidate"
             return
         fi
@@ -20,14 +22,19 @@ find_python() {
 }
 
 make_venv() {
-    local python=$1
-    rm -rf .venv
-    if ! "$python" -m venv .venv 2>/dev/null; then # a Python without ensurepip: its own pip fills the environment
-        rm -rf .venv
-        "$python" -m venv --without-pip .venv
-        pip=("$python" -m pip --python .venv/bin/python)
-        "${pip[@]}" --version >/dev/null 2>&1 || { echo "setup: $python has neither venv with pip nor pip" >&2; return 1; }
-    fi
+    local python=$1 other
+    rm -rf "$venv"
+    ! "$python" -m venv "$venv" 2>/dev/null || return 0
+    rm -rf "$venv"
+    "$python" -m venv --without-pip "$venv"
+    for other in "$python" python3 python; do # a Python without ensurepip: somebody's pip fills the environment
+        if "$other" -m pip --version >/dev/null 2>&1; then
+            "$other" -m pip --disable-pip-version-check --python "$venv/bin/python" install -qq pip
+            return
+        fi
+    done
+    echo "setup: $python has no venv with pip, and there is no other pip" >&2
+    return 1
 }
 
 install_distributions() {
@@ -44,14 +51,14 @@ ensure_environment() {
     local python stamp
     python=$(find_python)
     stamp="$1 $({ "$python" -V; pwd; cat requirements/*.txt core/pyproject.toml plugins/*/pyproject.toml tools/setup.sh; } | sha256sum)"
-    case "$(cat .venv/stamp 2>/dev/null || true)" in
+    case "$(cat "$venv/stamp" 2>/dev/null || true)" in
         "$stamp" | "test ${stamp#* }") return ;;
     esac
-    echo "setup: installing mdacore and its plugins into .venv ($("$python" -V)) ..." >&2
-    pip=(.venv/bin/python -m pip --disable-pip-version-check)
+    echo "setup: installing mdacore and its plugins into $venv ($("$python" -V)) ..." >&2
+    pip=("$venv/bin/python" -m pip --disable-pip-version-check)
     make_venv "$python"
     install_distributions "$1"
-    echo "$stamp" > .venv/stamp
+    echo "$stamp" > "$venv/stamp"
 }
 
 # apt_missing PACKAGE...: those that dpkg does not know as installed, one a line.
@@ -83,5 +90,5 @@ apt_need() {
     # Two at once would take each other's half-made environment for their own.
     ! command -v flock >/dev/null || flock 9
     ensure_environment "${1:-run}"
-} 9>.venv.lock
-export PATH="$root/.venv/bin:$PATH"
+} 9>"$venv.lock"
+export PATH="$root/$venv/bin:$PATH"

@@ -7,6 +7,7 @@ import os
 import platform
 import secrets
 import struct
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -120,7 +121,7 @@ def described(data: Path) -> str:
             cpu,
             f"Linux {platform.release()}",
             f"{file_system(data)} at {data}",
-            f"Python {platform.python_version()}",
+            f"Python {platform.python_version()} ({Path(sys.executable).resolve()})",
         )
         if part
     )

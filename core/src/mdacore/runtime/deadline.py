@@ -48,16 +48,16 @@ class Deadlines:
     def begin(self) -> TimedCall:
         """From now on the calling greenlet gets a Deadline once the limit is over, until `end`, which must follow."""
         call = TimedCall(getcurrent(), self._ticks)
+        if not self._calls:
+            self._keep_ticking()
         self._calls[call] = None
-        if self._timer is None:
-            self._set_timer()
         return call
 
     def end(self, call: TimedCall) -> None:
         """The call is over, however it ended."""
         self._calls.pop(call, None)
-        if not self._calls:
-            self._drop_timer()
+        if not self._calls and self._timer is not None:
+            self._timer.ref = False  # it may tick once more, which costs less than a new one, but keeps no loop alive
 
     def _tick(self) -> None:
         """In the hub: interrupt what is overdue, the oldest first."""
@@ -72,6 +72,12 @@ class Deadlines:
         for call in overdue:  # not by a callback: until it comes, the call might have ended
             call.expired = Deadline()
             call.greenlet.throw(call.expired)
+
+    def _keep_ticking(self) -> None:
+        if self._timer is None:
+            self._set_timer()
+        else:
+            self._timer.ref = True
 
     def _set_timer(self) -> None:
         self._timer = gevent.get_hub().loop.timer(self._tick_s)

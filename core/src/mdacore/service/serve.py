@@ -6,6 +6,7 @@ import gc
 import os
 import resource
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event
 
-from mdacore import log
+from mdacore import events, log
 from mdacore.runtime import Watchdog
 from mdacore.service.lifecycle import Service
 
@@ -28,7 +29,8 @@ LOG_FLUSH_S = 0.2
 def serve(assembly: Assembly) -> int:
     """Start the assembly, serve until SIGTERM or SIGINT, drain and stop; returns the exit status 0.
 
-    A second signal skips what is left of the grace time. Blocks.
+    A second signal skips what is left of the grace time. SIGHUP asks to read the configuration again, which takes a
+    restart, and is answered in the log; on a terminal it says that the terminal is gone, and stops as SIGTERM. Blocks.
 
     Raises:
         StartError: it could not start; nothing is left running.
@@ -53,6 +55,7 @@ def _run(service: Service, keys: ServiceKeys) -> None:
         (may_stop if asked_to_stop.is_set() else asked_to_stop).set()
 
     watchers = [gevent.signal_handler(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)]
+    watchers.append(gevent.signal_handler(signal.SIGHUP, on_signal if sys.stdout.isatty() else _decline_reload))
     try:
         service.start()
         _settle_heap()
@@ -66,6 +69,11 @@ def _run(service: Service, keys: ServiceKeys) -> None:
         service.stop()
         for watcher in watchers:
             watcher.cancel()
+
+
+def _decline_reload() -> None:
+    cure = "restart the service; certificates and lists are read again by themselves"
+    log.get_log().warning(events.SERVICE_RELOAD_DECLINED, cure=cure)
 
 
 @contextmanager

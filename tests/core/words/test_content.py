@@ -41,7 +41,12 @@ LINES = st.sampled_from(
 )
 FIELDS = st.sampled_from([b"Subject: new\r\n", b"X-A: new\r\n\tfolded\r\n", b"Date: today\r\n"])
 EDITS: st.SearchStrategy[list[HeaderEdit]] = st.lists(
-    st.one_of(FIELDS.map(PrependField), st.sampled_from(NAMES).map(RemoveFields)), max_size=5
+    st.one_of(
+        FIELDS.map(PrependField),
+        st.sampled_from(NAMES).map(RemoveFields),
+        st.builds(RemoveFields, st.sampled_from(NAMES), st.sets(st.integers(0, 3), min_size=1).map(sorted)),
+    ),
+    max_size=5,
 )
 MESSAGES = st.builds(
     lambda lines, has_end: b"\r\n".join(lines) + (b"\r\n" if has_end else b""),
@@ -101,7 +106,9 @@ def edited(message: bytes, edits: Sequence[HeaderEdit]) -> bytes:
         if isinstance(edit, PrependField):
             blocks.insert(0, edit.field)
         else:
-            blocks = [block for block in blocks if name_of(block) != edit.name]
+            named = [block for block in range(len(blocks)) if name_of(blocks[block]) == edit.name]
+            gone = named if edit.at is None else [block for place, block in enumerate(named) if place in edit.at]
+            blocks = [block for number, block in enumerate(blocks) if number not in gone]
     return b"".join(blocks) + (b"\r\n" if starts_with_body and blocks else b"") + rest
 
 
@@ -173,6 +180,21 @@ class TestEdits:
         content = Content(MemoryBody(b"\r\nbody")).prepend(b"A: 1\r\n").prepend(b"B: 2\r\n")
 
         assert b"B: 2\r\nA: 1\r\n\r\nbody" == whole(content)
+
+    def test_removal_at_places_leaves_the_others_of_that_name(self) -> None:
+        content = Content(MemoryBody(b"A: 0\r\nB: 0\r\na : 1\r\n 1\r\nA: 2\r\n\r\nA: 3\r\n")).remove(b"a", at=(0, 1, 3))
+
+        assert b"B: 0\r\nA: 2\r\n\r\nA: 3\r\n" == whole(content)
+
+    def test_places_are_those_of_fields_when_it_is_made(self) -> None:
+        content = Content(MemoryBody(b"A: old\r\nA: older\r\n\r\n")).prepend(b"A: new\r\n").remove(b"A", at=[1])
+
+        assert [b" new\r\n", b" older\r\n"] == content.prepend(b"B: 1\r\n").fields(b"A")
+
+    @pytest.mark.parametrize("at", [(), (-1,), (1, 0), (2, 2), ("0",), (0, 1.5)])
+    def test_what_are_no_places_cannot_be_removed(self, at: Sequence[int]) -> None:
+        with pytest.raises(ValueError, match=r"not places|not in rising order"):
+            Content(MemoryBody(b"")).remove(b"A", at=at)
 
     def test_removal_takes_only_what_stands_there_when_it_is_made(self) -> None:
         content = Content(MemoryBody(b"A: old\r\n\r\n")).remove(b"A").prepend(b"A: new\r\n")

@@ -18,7 +18,7 @@ from mdacore_edge_smtp import SmtpConfig, SmtpEdge
 from mdacore_edge_smtp.factory import ConnectionFactory
 from mdacore_edge_smtp.protocol import CLOSED, NEED_DATA, NEED_TLS
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 ACCEPTED = Reply(code=250, enhanced="2.0.0", text="queued as Q")
 
 

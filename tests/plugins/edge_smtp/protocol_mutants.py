@@ -176,6 +176,32 @@ def an_answer_in_the_wrong_moment_passes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ServerProtocol, "answer", lax)
 
 
+def empty_chunks_are_free(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(messages._ChunkTurn, "_end_of_one", _end_of_one_for_free)
+
+
+def _end_of_one_for_free(self, dialogue):
+    if self._reader.is_too_big:
+        return messages._spoil(dialogue, messages.replies.MESSAGE_TOO_BIG)
+    dialogue.turn = None
+    dialogue.send(messages.replies.chunk_received(self._chunk.size_bytes))
+    return None
+
+
+def a_connection_that_has_brought_all_looks_good(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(obeying, "_is_probe_in_vain", lambda dialogue: False)
+
+
+def recipients_over_the_limit_are_refused_for_ever(patch: pytest.MonkeyPatch) -> None:
+    obey = obeying._obey_rcpt
+
+    def patient(dialogue, command):
+        dialogue.overshoot_count = 0
+        return obey(dialogue, command)
+
+    patch.setitem(obeying._OBEY, RcptCommand, patient)
+
+
 MUTANTS: tuple[Mutant, ...] = (
     a_lone_lf_ends_a_message,
     an_end_in_two_pieces_is_overlooked,
@@ -198,4 +224,7 @@ MUTANTS: tuple[Mutant, ...] = (
     a_closed_connection_obeys_on,
     octets_are_dropped_between_pieces,
     an_answer_in_the_wrong_moment_passes,
+    empty_chunks_are_free,
+    a_connection_that_has_brought_all_looks_good,
+    recipients_over_the_limit_are_refused_for_ever,
 )

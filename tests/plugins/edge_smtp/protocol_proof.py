@@ -71,6 +71,7 @@ def limits_of(rules: Rules) -> Limits:
         max_message_size_bytes=rules.max_message_size_bytes,
         max_excess_bytes=rules.max_excess_bytes,
         max_recipients=rules.max_recipients,
+        max_excess_recipients=rules.max_excess_recipients,
         max_errors=rules.max_errors,
         max_idle_commands=rules.max_idle_commands,
         max_messages=rules.max_messages,

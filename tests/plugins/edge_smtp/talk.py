@@ -162,7 +162,8 @@ _SOUND = [
     b"NOOP\r\n", b"x\r\n", _TO_RCPT[9:] + b"DATA\r\nx\r\n.\r\n", _TO_RCPT[9:] + b"BDAT 1\r\nxBDAT 3 LAST\r\ny\r\n",
     b"BDAT 2\r\nxy",
     _TO_RCPT[9:] + b"RCPT TO:<e@f>\r\nDATA\r\n.\r\n", b"DATA\r\n..\r\n.\r\n", b"RCPT TO:<e@f>\r\n", b"HELLO c\r\n",
-    b"XCLIENT NAME=a\r\nHELLO c\r\n", b"BDAT 0 LAST\r\n", b"AUTH PLAIN\r\n*\r\n", b"AUTH LOGIN\r\nYQ==\r\n!\r\n",
+    b"XCLIENT NAME=a\r\nHELLO c\r\n", b"BDAT 0 LAST\r\n", b"AUTH PLAIN\r\n*\r\n",
+    _TO_RCPT[9:] + b"BDAT 0\r\n" * 5, b"MAIL FROM:<a@b>\r\nRSET\r\n" * 3 + b"NOOP\r\n", b"AUTH LOGIN\r\nYQ==\r\n!\r\n",
     b"AUTH PLAIN\r\nAGEAYg==\n\r\n", b"AUTH LOGIN\r\n" + b"A" * 140, b"x\r\n" + _TO_RCPT[9:] + b"DATA\r\n.\r\n",
 ]  # fmt: skip
 """For conversations in which little is wrong but the answers."""

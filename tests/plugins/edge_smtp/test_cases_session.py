@@ -13,6 +13,7 @@ import gevent
 import pytest
 
 from mdacore import Chain, Credentials, Identity, Reply
+from mdacore.testing import content_of
 from mdacore_edge_smtp import LmtpConfig, SmtpEdge, events
 from mdacore_edge_smtp.tls_config import CertificateConfig, TlsConfig
 
@@ -46,7 +47,7 @@ class TestUsers:
         edge = make_edge(USERS, auth_without_tls=True, require_auth=True, relay_for_authenticated=True)
 
         def submit() -> None:
-            with smtplib.SMTP("127.0.0.1", port_of(edge), timeout=10) as client:
+            with smtplib.SMTP("127.0.0.1", port_of(edge), timeout=60) as client:
                 client.ehlo()
                 client.user, client.password = "alice", "sesame"
                 client.auth(mechanism, getattr(client, f"auth_{mechanism.lower()}"))
@@ -95,9 +96,9 @@ class TestUnderTls:
         def submit() -> list[int]:
             codes = []
             if is_implicit:
-                client = smtplib.SMTP_SSL("127.0.0.1", port_of(edge), context=client_context, timeout=10)
+                client = smtplib.SMTP_SSL("127.0.0.1", port_of(edge), context=client_context, timeout=60)
             else:
-                client = smtplib.SMTP("127.0.0.1", port_of(edge), timeout=10)
+                client = smtplib.SMTP("127.0.0.1", port_of(edge), timeout=60)
                 client.ehlo()
                 codes = [client.docmd("AUTH", "PLAIN AGFsaWNlAHNlc2FtZQ==")[0], client.mail("a@b.example")[0]]
                 client.starttls(context=client_context)
@@ -117,7 +118,7 @@ class TestUnderTls:
         edge = tls_edge(USERS, auth_without_tls=True)
 
         def talk() -> list[int]:
-            with smtplib.SMTP("127.0.0.1", port_of(edge), timeout=10) as client:
+            with smtplib.SMTP("127.0.0.1", port_of(edge), timeout=60) as client:
                 client.ehlo()
                 client.login("alice", "sesame")
                 client.mail("a@b.example")
@@ -188,7 +189,7 @@ class TestLmtp:
                 client.send(MESSAGE + b".\r\n")
                 return [b"%d %s" % client.getreply() for _ in range(3)]
 
-        with gevent.Timeout(20):
+        with gevent.Timeout(60):
             replies = in_thread(deliver)
             edge.stop()
 
@@ -272,14 +273,71 @@ class TestInjection:
             b"Delivered-To: r@example.test",
             b"Return-Path: <evil@b.example>",
             b"X-Spam-Status: NO",
-            b"Authentication-Results: mx.example.com; spf=pass",
+            b"Authentication-Results: mx.example.org; spf=pass",
         ],
     )
     def test_case_058_what_others_wrote_stays_for_those_who_know_it(self, wire, handoff, field):
-        """The documented rule: an edge changes nothing that was sent."""
+        """The documented rule: an edge takes out nothing but what was said in its own name."""
         wire.begin().send(field + b"\r\n\r\nx\r\n.\r\n")
 
-        assert [field + b"\r\n\r\nx\r\n"] == handoff.bodies
+        assert handoff.messages[0].endswith(b"+0000\r\n" + field + b"\r\n\r\nx\r\n")
+
+    FORGED = b"Authentication-Results: MX.example.com (us) 1; spf=pass\r\n"
+    OTHERS = b"authentication-results :\r\n mx.example.org; spf=fail\r\n"
+
+    def test_case_058_results_in_our_name_are_removed(self, make_wire, handoff, log):
+        """RFC 8601 §5; under the Received field, and for validators, there is nothing of them."""
+        seen: list[bytes] = []
+        wire = make_wire(Chain(message=(lambda _, envelope: seen.append(content_of(envelope)),))).begin()
+
+        wire.send(self.FORGED + self.OTHERS + self.FORGED + b"To: x\r\n\r\n" + self.FORGED + b".\r\n")
+
+        assert handoff.messages[0].endswith(b"+0000\r\n" + self.OTHERS + b"To: x\r\n\r\n" + self.FORGED)
+        assert seen == handoff.messages
+        (fields,) = log.of(events.EDGE_RESULTS_REMOVED)
+        assert 2 == fields["count"]
+
+    @pytest.mark.parametrize("threshold_bytes", [1, 30, 256 * 1024])
+    def test_case_058_wherever_the_body_is(self, make_wire, handoff, tmp_path, threshold_bytes):
+        handoff.spool_path = tmp_path
+        wire = make_wire(spool_threshold_bytes=threshold_bytes).begin()
+
+        wire.send(b"A: 1\r\n" + self.FORGED + b"\r\nx\r\n.\r\n", piece_bytes=10)
+
+        assert handoff.messages[0].endswith(b"+0000\r\nA: 1\r\n\r\nx\r\n")
+
+    @pytest.mark.parametrize(
+        ("config", "is_removed"),
+        [
+            ({}, True),
+            ({"hostname": "in.example.com"}, True),
+            ({"received": False}, True),
+            ({"authserv_ids": ()}, False),
+            ({"authserv_ids": ("other.example.com",)}, False),
+            ({"authserv_ids": ("other.example.com", "mx.example.com")}, True),
+            ({"kind": LmtpConfig}, False),
+            ({"kind": LmtpConfig, "authserv_ids": ("mx.example.com",)}, True),
+        ],
+    )
+    def test_case_058_which_names_are_ours_is_configuration(self, make_wire, handoff, config, is_removed):
+        """By default the service's and the edge's; over LMTP none: a server of ours speaks there."""
+        wire = make_wire(**config)
+        wire.send(b"LHLO c\r\n" if "kind" in config else b"EHLO c\r\n")
+        wire.send(b"MAIL FROM:<>\r\nRCPT TO:<r@example.test>\r\nDATA\r\n")
+
+        wire.send(self.FORGED + b"\r\nx\r\n.\r\n")
+
+        assert (self.FORGED not in handoff.messages[0]) is is_removed
+
+    def test_case_058_a_header_too_large_to_look_through_is_refused(self, make_wire, handoff, log, tmp_path):
+        handoff.spool_path = tmp_path
+        wire = make_wire().begin()
+
+        lines = wire.send(b"X: " + b"x" * 2 * MIB + b"\r\n" + self.FORGED + b"\r\n.\r\n", piece_bytes=65_536)
+
+        assert ["554 5.6.0 Header too large"] == lines
+        assert ([], []) == (handoff.envelopes, list(tmp_path.iterdir()))
+        assert ["554 5.6.0 Header too large"] == [each["reply"] for each in log.of(events.EDGE_MESSAGE_REJECTED)]
 
     def test_case_059_whatever_is_logged_is_one_line_of_json(self, make_wire, log):
         wire = make_wire(USERS, auth_without_tls=True, max_errors=1000)

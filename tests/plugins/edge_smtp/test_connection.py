@@ -76,9 +76,9 @@ def test_replies_that_a_client_is_slow_to_read_reach_it_whole_and_in_order(make_
     gevent.idle()
     one_transaction = [b"250", *[b"250" if n % 3 else b"550" for n in range(60)], b"250"]
     expected = [b"220", b"250", *one_transaction * 20]
-    with client, client.makefile("rb") as replies, gevent.Timeout(10):
+    with client, client.makefile("rb") as replies, gevent.Timeout(60):
         finals = (line[:3] for line in replies if line[3:4] == b" ")
         received = list(itertools.islice(finals, len(expected)))
 
-    serving.join(5)
+    serving.join(60)
     assert expected == received

@@ -16,7 +16,7 @@ class Client:
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
-        self._smtp = smtplib.SMTP(host, int(port), "client.example.test", timeout=10)
+        self._smtp = smtplib.SMTP(host, int(port), "client.example.test", timeout=60)
 
     def send(self, sender: str, recipients: Sequence[str], message: bytes) -> Sequence[Reply]:
         smtp = self._smtp

@@ -33,10 +33,13 @@ EDGES: Mapping[str, Mapping[str, Any]] = {
     "auth_login": AUTH,
     "lmtp": {"kind": LmtpConfig},
     "messages_limit": {"max_messages": 2},
+    "messages_limit_probe": {"max_messages": 1},
     "recipients_catch_all": {"recipients": ("bob@example.test",), "catch_all": "carol@example.test"},
     "recipients_unknown": {"recipients": LIST, "postmaster": "carol@example.test"},
     "tls_starttls": {"validators": USERS, "tls": TLS, "require_tls": True},
+    "bdat_empty": {"max_idle_commands": 3, "max_errors": 3},
     "xclient": {"xclient_from": ("192.0.2.7",), "relay_for_authenticated": True},
+    "xclient_tls": {"xclient_from": ("192.0.2.7",), "tls": TLS},
 }
 """How the edge of a dialogue is configured, where its defaults will not do."""
 

@@ -20,6 +20,7 @@ from mdacore_edge_smtp.tls_config import CertificateConfig, TlsConfig
 
 from .test_client_hello import HELLO
 from .tls_files import make_pair, names_of, trusting
+from .waiting import settle, wait_for
 
 MESSAGE = b"Subject: x\r\n\r\ny\r\n.\r\n"
 
@@ -72,16 +73,6 @@ def start_tls(encrypt):
 def ehlo(client) -> list[str]:
     client.send(b"EHLO client.example.org\r\n")
     return [line[4:] for line in client.reply()]
-
-
-def settle() -> None:
-    for _ in range(5):
-        gevent.idle()
-
-
-def wait_for(condition) -> None:
-    while not condition():
-        gevent.sleep(0.001)  # a peer's packet: there is nothing to wait on but the loop
 
 
 def closed(log) -> list[dict[str, object]]:
@@ -191,7 +182,7 @@ class TestStartTls:
         host, _, port = make_tls_edge().addresses[0].rpartition(":")
 
         def send() -> None:
-            with smtplib.SMTP(host, int(port), timeout=10) as client:
+            with smtplib.SMTP(host, int(port), timeout=60) as client:
                 client.starttls(context=trusting(made_pair[0]))
                 client.sendmail("a@example.org", ["r@example.test"], "Subject: x\n\ny\n")
 
@@ -393,7 +384,7 @@ class TestEnds:
             client.ask(b"STARTTLS")
         settle()
 
-        draining = gevent.spawn(edge.drain, 10)
+        draining = gevent.spawn(edge.drain, 60)
 
         last = ["421 4.3.2 Service shutting down, closing connection"]
         assert (last if is_established else []) == client.rest()

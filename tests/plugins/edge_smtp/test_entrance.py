@@ -23,22 +23,13 @@ from mdacore_edge_smtp.proxy_header import SIGNATURE
 from mdacore_edge_smtp.tls_config import CertificateConfig, TlsConfig
 
 from .tls_files import make_pair, trusting
+from .waiting import PATIENCE_S, settle, wait_for
 
 MESSAGE = b"Subject: x\r\n\r\ny\r\n.\r\n"
 HEADER = b"PROXY TCP4 198.51.100.7 192.0.2.1 40000 25\r\n"
 V2_LOCAL = SIGNATURE + b"\x20\x00\x00\x00"
 V2_UNIX = SIGNATURE + b"\x21\x31\x00\xd8" + b"\0" * 216
 V2_MAPPED = SIGNATURE + b"\x21\x21\x00\x24" + b"\0" * 10 + b"\xff\xff\xc6\x33\x64\x07" + b"\0" * 16 + b"\0" * 4
-
-
-def settle() -> None:
-    for _ in range(5):
-        gevent.idle()
-
-
-def wait_for(condition) -> None:
-    while not condition():
-        gevent.sleep(0.001)  # a peer's packet: there is nothing to wait on but the loop
 
 
 @pytest.fixture
@@ -133,7 +124,7 @@ class TestProxied:
         client = connect(make_proxied(proxy_timeout_s=0.05))
         client.send(data)
 
-        assert [] == client.rest()
+        assert b"" == said_to(client.sock)
 
     def test_case_049_one_that_is_waited_for_is_closed_with_the_edge(self, make_proxied, connect, monkeypatch):
         """Closed by somebody, that is: a socket that is left to the collector says so in a warning."""
@@ -243,7 +234,7 @@ class TestCaps:
 
         assert {"421 4.3.2 Too many connections, try again later"} == {client.rest()[0] for client in flood}
         assert ["250 2.0.0 Ok"] == good.ask(b"NOOP")
-        assert time.monotonic() - began_at < 2.0
+        assert time.monotonic() - began_at < 30.0
 
 
 class TestGreetDelay:
@@ -281,7 +272,7 @@ class TestLmtp:
         edge.bind()
         edge.start()
 
-        with gevent.Timeout(10), socket.socket(socket.AF_UNIX) as sock, sock.makefile("rb") as replies:
+        with gevent.Timeout(60), socket.socket(socket.AF_UNIX) as sock, sock.makefile("rb") as replies:
             sock.connect(str(tmp_path / "lmtp.sock"))
             assert b"LMTP" in replies.readline()
             sock.sendall(b"LHLO client\r\n")
@@ -319,10 +310,11 @@ SERVER = """
                 hog.append(open("/dev/null"))
         except OSError:
             pass
+    begun = resource.getrusage(resource.RUSAGE_SELF)
     print(edge.addresses[0], flush=True)
     gevent.get_hub().threadpool.apply(sys.stdin.readline)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(used.ru_utime + used.ru_stime, flush=True)
+    print(used.ru_utime + used.ru_stime - begun.ru_utime - begun.ru_stime, flush=True)
     gevent.get_hub().threadpool.apply(sys.stdin.readline)
 """
 
@@ -357,18 +349,17 @@ class TestDescriptors:
         server, address = start_server()
 
         with contextlib.ExitStack() as stack:
-            clients = [stack.enter_context(standard_socket.create_connection(address, 10)) for _ in range(80)]
+            clients = [stack.enter_context(standard_socket.create_connection(address, PATIENCE_S)) for _ in range(80)]
             said = [said_to(client)[:9] for client in clients]
-            descriptors = len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
+            wait_for(lambda: len(list(Path(f"/proc/{server.pid}/fd").iterdir())) <= 60 - 60 // 4 + 1)
 
         assert {b"220 mx ES", b"421 4.3.2"} == set(said)
-        assert descriptors <= 60 - 60 // 4 + 1
 
     def test_case_101_without_any_a_client_is_told_and_nothing_spins(self, start_server):
         server, address = start_server("hog")
 
         with contextlib.ExitStack() as stack:
-            clients = [stack.enter_context(standard_socket.create_connection(address, 10)) for _ in range(3)]
+            clients = [stack.enter_context(standard_socket.create_connection(address, PATIENCE_S)) for _ in range(3)]
             said = [said_to(client)[:9] for client in clients]
         server.stdin.write("\n")
         server.stdin.flush()

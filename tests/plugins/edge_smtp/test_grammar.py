@@ -152,9 +152,9 @@ def test_no_octets_raise(argument):
 )
 def test_a_long_mistake_is_found_in_linear_time(argument):
     """Doubling the length must not make it four times as slow; 2 KB take far below a millisecond."""
-    began = time.perf_counter()
+    began = time.thread_time()
 
     for _ in range(20):
         parse_reverse_path(argument)
 
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5

@@ -103,9 +103,9 @@ def test_plain_ascii_means_the_same_as_in_the_plain_grammar(text):
     ],
 )
 def test_a_long_mistake_is_found_in_linear_time(argument):
-    began = time.perf_counter()
+    began = time.thread_time()
 
     for _ in range(20):
         assert international.parse_reverse_path(argument) is None
 
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5

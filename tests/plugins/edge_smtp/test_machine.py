@@ -39,6 +39,7 @@ SMALL = Limits(
     max_message_size_bytes=40,
     max_excess_bytes=40,
     max_recipients=2,
+    max_excess_recipients=3,
     max_errors=4,
     max_idle_commands=3,
     is_strict_sync=False,
@@ -55,7 +56,7 @@ TALK = st.lists(
             b"RCPT TO:<\xc3\xbc@xn--a>\r\n", b"RCPT TO:<\xc3\xbc@d> NOTIFY=NEVER\r\n", b"DATA\r\n", b"RSET\r\n",
             b"NOOP\r\n", b"VRFY x\r\n", b"QUIT\r\n", b"x\r\n", b".\r\n", b"\n", b"\r", b"\0", b".", b"\r\n",
             b"\r\n.\r\n", b"text\r\n", b"..\r\n", b"\xff", b"y" * 50, b"data\r\n", b"BDAT 4\r\n", b"BDAT 4 LAST\r\n",
-            b"BDAT 0 LAST\r\n", b"BDAT 41\r\n", b"BDAT x\r\n", b"bdat 1\r\n\r", b"AUTH PLAIN\r\n",
+            b"BDAT 0 LAST\r\n", b"BDAT 0\r\n", b"BDAT 41\r\n", b"BDAT x\r\n", b"bdat 1\r\n\r", b"AUTH PLAIN\r\n",
             b"AUTH LOGIN YQ==\r\n",
             b"AUTH PLAIN AGEAYg==\r\n", b"AGEAYg==\r\n", b"AUTH LOGIN " + b"A" * 70, b"*\r\n", b"XCLIENT NAME=a\r\n",
         ]
@@ -358,12 +359,20 @@ class TestLimits:
 
         assert ["250 2.0.0", "250 2.0.0", "252 2.0.0"] + ["250 2.0.0"] * 3 + ["421 4.7.0"] == codes(protocol)
 
+    def test_data_that_the_caller_refuses_is_idle(self):
+        """The transaction stays open, and a client could say it for ever."""
+        protocol = started()
+
+        drive(protocol, TO_MESSAGE + b"DATA\r\n" * 9, lambda event: LATER if isinstance(event, DataCommand) else OK)
+
+        assert ["451 4.7.1"] * 5 + ["421 4.7.0"] == codes(protocol)[-6:]
+
     def test_recipients_over_the_limit_are_put_off_and_flooding_ends_the_connection(self):
         protocol = started()
 
-        drive(protocol, b"EHLO c\r\nMAIL FROM:<a@b>\r\n" + b"RCPT TO:<c@d>\r\n" * 6)
+        drive(protocol, b"EHLO c\r\nMAIL FROM:<a@b>\r\n" + b"RCPT TO:<c@d>\r\n" * 7)
 
-        assert ["250 2.0.0"] * 2 + ["452 4.5.3"] * 2 + ["421 4.7.0"] == codes(protocol)[-5:]
+        assert ["250 2.0.0"] * 2 + ["452 4.5.3"] * 3 + ["421 4.7.0"] == codes(protocol)[-6:]
         assert "too many recipients" == protocol.end_reason
 
     def test_recipients_over_the_limit_are_no_errors_and_the_message_goes_on(self):

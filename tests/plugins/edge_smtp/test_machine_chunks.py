@@ -16,6 +16,7 @@ from mdacore_edge_smtp.protocol import (
     MessageRefused,
     Misuse,
     ResetCommand,
+    replies,
 )
 
 from .machine_driver import GO_ON, LATER, NO, OK, TO_RCPT, Driver
@@ -43,6 +44,23 @@ class TestChunks:
 
     def test_the_go_ahead_is_not_sent_but_each_chunk_is_answered(self):
         assert ["250 2.0.0", "250 2.0.0"] == ready().send(b"BDAT 3\r\na\r\n", b"BDAT 0 LAST\r\n")
+
+    def test_empty_chunks_that_are_not_the_last_are_idle(self):
+        """They bring the message no further, and a client could hold its session by them."""
+        driver = ready(Limits(max_errors=4, max_idle_commands=3))
+
+        said = driver.send(b"BDAT 1\r\nx", b"BDAT 0\r\n" * 9)
+
+        assert ["250 2.0.0"] * 6 + ["421 4.7.0"] == said
+        assert MessageRefused(replies.TOO_MANY_ERRORS) == driver.events[-1]
+        assert "too many errors" == driver.protocol.end_reason
+
+    def test_the_first_chunk_may_be_empty_too_and_the_last_is_never_idle(self):
+        driver = ready(Limits(max_errors=1, max_idle_commands=2))
+
+        said = driver.send(b"BDAT 0\r\n", b"BDAT 0 LAST\r\n")
+
+        assert ["250 2.0.0"] * 2 == said
 
     def test_the_reply_names_the_octets(self):
         driver = ready()

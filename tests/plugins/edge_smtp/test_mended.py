@@ -30,3 +30,14 @@ def test_what_was_mended_stays_so(octets):
     scenario = Scenario(pieces=(HELLO, octets[len(HELLO) :]), rules=LENIENT)
 
     assert "" == expected(scenario).difference(observe(scenario))
+
+
+@pytest.mark.parametrize("line", [b"DATA\r\n", b"BDAT 0\r\n"])
+def test_what_moves_no_mail_ends_in_421(line):
+    """The caller refuses each DATA, and takes each chunk."""
+    scenario = Scenario(
+        pieces=(TO_RCPT, line * 9), choices=(4,) if line == b"DATA\r\n" else (), moody_about="DataCommand"
+    )
+
+    assert "" == expected(scenario).difference(observe(scenario))
+    assert "closed" == observe(scenario).end

@@ -11,11 +11,13 @@ from mdacore_edge_smtp.offers import Offers
 from mdacore_edge_smtp.protocol import Offer
 
 
-def offer_of(*, is_tls=False, may_xclient=False, has_tls=False, has_auth=False, has_dsn=True, **config) -> Offer:
+def offer_of(
+    *, is_tls=False, may_xclient=False, is_replaced=False, has_tls=False, has_auth=False, has_dsn=True, **config
+) -> Offer:
     offers = Offers(
         config=SmtpConfig(**config), max_recipients=1000, has_tls=has_tls, has_auth=has_auth, has_dsn=has_dsn
     )
-    return offers.of(is_tls=is_tls, may_xclient=may_xclient)
+    return offers.of(is_tls=is_tls, may_xclient=may_xclient, is_replaced=is_replaced)
 
 
 def keywords(offer: Offer) -> list[str]:
@@ -37,6 +39,18 @@ class TestTls:
 
     def test_under_tls_it_is_answered_that_there_is_tls_already(self):
         assert 503 == offer_of(is_tls=True).withheld[b"STARTTLS"].code
+
+    @pytest.mark.parametrize(
+        ("is_tls", "text"), [(False, "TLS would not be the client's"), (True, "TLS is active already")]
+    )
+    def test_to_who_speaks_for_another_it_is_not_offered(self, is_tls, text):
+        offer = offer_of(has_tls=True, is_tls=is_tls, is_replaced=True)
+
+        assert "STARTTLS" not in keywords(offer)
+        assert (503, text) == (offer.withheld[b"STARTTLS"].code, offer.withheld[b"STARTTLS"].text)
+
+    def test_without_a_certificate_it_does_not_exist(self):
+        assert b"STARTTLS" not in {*offer_of(is_replaced=True).verbs, *offer_of(is_replaced=True).withheld}
 
 
 class TestDsn:

@@ -249,6 +249,15 @@ class TestProxyQueues:
         assert ["r1@example.test"] == asked
         assert 0 == wire.session.rejected_count
 
+    def test_who_goes_on_naming_recipients_for_ever_is_cut_off(self, make_wire, handoff):
+        """As many are put off as an edge in front of another queue takes: a client with a long list gets through."""
+        handoff.is_proxy = True
+        wire = make_wire(max_recipients=100).greet()
+
+        lines = wire.send(b"MAIL FROM:<>\r\n" + b"RCPT TO:<r@example.test>\r\n" * 110)
+
+        assert ["250", "250"] + ["452"] * 100 + ["421"] == [line[:3] for line in lines]
+
     def test_one_that_was_refused_leaves_room_for_another(self, wire, make_wire, handoff):
         handoff.is_proxy = True
         wire = make_wire().greet()

@@ -241,13 +241,29 @@ class TestTls:
 
         assert [{"ip": True}] == seen
 
-    def test_case_041_what_a_proxy_said_is_forgotten_too(self, make_wire):
+    def test_case_041_who_speaks_for_another_cannot_start_tls_and_be_itself_again(self, make_wire):
+        """The handshake would not be the client's, and would make the edge forget who the client is."""
         wire = make_wire(tls=TLS, xclient_from=("192.0.2.7",)).greet()
         wire.send(b"XCLIENT ADDR=198.51.100.9 LOGIN=alice\r\n")
 
-        self.secured(wire)
+        offered = wire.send(b"EHLO c\r\n")
 
-        assert ("192.0.2.7", "") == (wire.session.client.ip, wire.session.client.identity)
+        assert [] == [line for line in offered if "STARTTLS" in line]
+        assert ["503 5.5.1"] == [line[:9] for line in wire.send(b"STARTTLS\r\n")]
+        assert ("198.51.100.9", "alice") == (wire.session.client.ip, wire.session.client.identity)
+
+    def test_case_041_under_tls_a_proxy_may_speak_for_another(self, make_wire):
+        wire = self.secured(make_wire(tls=TLS, xclient_from=("192.0.2.7",))).greet()
+
+        assert ["220"] == [line[:3] for line in wire.send(b"XCLIENT ADDR=198.51.100.9\r\n")]
+        assert ["503 5.5.1 TLS is active already"] == wire.greet().send(b"STARTTLS\r\n")
+        assert "198.51.100.9" == wire.session.client.ip
+
+    def test_an_xclient_that_was_refused_changes_nothing(self, make_wire):
+        wire = make_wire(tls=TLS, xclient_from=("192.0.2.7",)).greet()
+        wire.send(b"XCLIENT ADDR=nonsense\r\n")
+
+        assert ["220"] == [line[:3] for line in wire.greet().send(b"STARTTLS\r\n")]
 
     def test_under_tls_the_words_have_an_s(self, make_wire, handoff):
         wire = self.secured(make_wire(know(ALICE), tls=TLS)).greet()

@@ -31,7 +31,7 @@ ENVELOPE = Envelope(
         Recipient(number=3, address='"odd one"@example.test', notify=("SUCCESS", "DELAY"), orcpt="rfc822;x@y"),
         Recipient(number=7, address="b@example.test", original_address="a@example.test"),
     ),
-    content=Content(BODY).remove(b"subject").prepend(b"X-Odd: \xff\r\n"),
+    content=Content(BODY).remove(b"subject").remove(b"to", at=(0, 2)).prepend(b"X-Odd: \xff\r\n"),
     client=Client(ip="192.0.2.1", host="h", helo="e", protocol="ESMTP", identity="u", edge="mx", session_id="s"),
     received_at=1_700_000_000.25,
     body_type="8BITMIME",
@@ -102,11 +102,23 @@ class TestEnvelope:
             {**json.loads(encode_envelope(ENVELOPE)[9:]), "client": []},
             {**json.loads(encode_envelope(ENVELOPE)[9:]), "edits": [["run", "x"]]},
             {**json.loads(encode_envelope(ENVELOPE)[9:]), "edits": [["prepend", "no field"]]},
+            {**json.loads(encode_envelope(ENVELOPE)[9:]), "edits": [["prepend", "X: y\r\n", [0]]]},
+            {**json.loads(encode_envelope(ENVELOPE)[9:]), "edits": [["remove", 1]]},
+            {**json.loads(encode_envelope(ENVELOPE)[9:]), "edits": [["remove", "to", []]]},
+            {**json.loads(encode_envelope(ENVELOPE)[9:]), "edits": [["remove", "to", 0]]},
+            {**json.loads(encode_envelope(ENVELOPE)[9:]), "edits": [["remove", "to", "12"]]},
+            {**json.loads(encode_envelope(ENVELOPE)[9:]), "edits": [["remove", "to", [0], "more"]]},
         ],
     )
     def test_what_is_sealed_but_is_no_envelope_is_an_error(self, fields):
         with pytest.raises(RecordError):
             decode_envelope(sealed(fields), BODY)
+
+    def test_case_078_an_edit_without_places_is_written_as_earlier_versions_read_it(self):
+        """They refuse what has places: that is better than removing more than was said."""
+        written = json.loads(encode_envelope(ENVELOPE)[9:])["edits"]
+
+        assert [["remove", "subject"], ["remove", "to", [0, 2]], ["prepend", "X-Odd: \xff\r\n"]] == written
 
     def test_case_078_a_later_version_is_named(self):
         with pytest.raises(RecordError, match="version 2"):

@@ -12,7 +12,7 @@ EXIM = str(FETCHED / "exim4")
 NODE_MODULES = FETCHED / "nodemailer" / "node_modules"
 HAS_SASL = any(Path("/usr/lib").glob("*/sasl2/libplain.so"))
 """Postfix's client can authenticate."""
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 def run(*command: object, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> tuple[int, str]:

@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from mdacore_edge_smtp import SmtpConfig
+
 from .messages import ALL, DOTS, INTERNATIONAL, PLAIN, TEN_MB
 from .postfix import Postfix
 from .programs import HAS_SASL
@@ -18,6 +20,7 @@ pytestmark = [
 
 TRACE = (*OURS, "Received")
 """Ours, and Postfix's own."""
+MAX_MESSAGES = SmtpConfig().max_messages
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,17 @@ class TestMessages:
 
         assert "conn_use=2" in sent.log
         assert DOTS == below(server.arrived(f"{user}b")[0], *TRACE)
+
+    def test_more_messages_than_a_connection_may_bring_are_neither_lost_nor_deferred(self, server, postfix, user):
+        """Postfix does not know RFC 9422, but asks with RSET whether a connection that it has kept is still good."""
+        addresses = [f"{user}-{number}@example.test" for number in range(MAX_MESSAGES + 50)]
+
+        sent = postfix.send_to_each(PLAIN, addresses, "cached")
+
+        assert dict.fromkeys(addresses, "sent") == sent.statuses
+        assert f"conn_use={MAX_MESSAGES}," in sent.log
+        assert "status=deferred" not in sent.log
+        assert [1] * len(addresses) == [len(server.arrived(f"{user}-{number}")) for number in range(len(addresses))]
 
     def test_fifty_recipients_in_one_transaction(self, server, postfix, user):
         addresses = [f"{user}-{number}@example.test" for number in range(50)]

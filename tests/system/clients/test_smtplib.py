@@ -14,7 +14,7 @@ from .server import OURS, PASSWORD, USER, below
 
 pytestmark = pytest.mark.needs("openssl")
 
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 def crlf(message: bytes) -> bytes:

@@ -15,7 +15,7 @@ import errno
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -95,16 +95,35 @@ class PrependField:
             raise ValueError(f"not one header field with CRLF: {field[:80]!r}")
 
 
+def _as_tuple(at: Iterable[int] | None) -> tuple[int, ...] | None:
+    return None if at is None else tuple(at)
+
+
 @attrs.frozen
 class RemoveFields:
-    """Take out every header field of this name (any case) that stands there when the edit is made."""
+    """Take out the header fields of this name (any case) that stand there when the edit is made.
+
+    Attributes:
+        at: which of them, counted from 0 at the top, in rising order; those that are not there are passed over.
+            None = every one.
+    """
 
     name: bytes = attrs.field(converter=_lower)
+    at: tuple[int, ...] | None = attrs.field(default=None, converter=_as_tuple)
 
     @name.validator
     def _check(self, _: attrs.Attribute[bytes], name: bytes) -> None:
         if not _FIELD_NAME.fullmatch(name):
             raise ValueError(f"not a header field name: {name[:80]!r}")
+
+    @at.validator
+    def _check_at(self, _: attrs.Attribute[tuple[int, ...] | None], at: tuple[int, ...] | None) -> None:
+        if at is None:
+            return
+        if not (at and all(isinstance(index, int) for index in at) and at[0] >= 0):
+            raise ValueError(f"not places counted from 0: {at[:10]!r}")
+        if any(index <= before for before, index in pairwise(at)):
+            raise ValueError(f"not in rising order: {at[:10]!r}")
 
 
 HeaderEdit = PrependField | RemoveFields
@@ -121,9 +140,12 @@ class Content:
         """The same with one more field on top. Raises ValueError if `field` is not one header field."""
         return Content(self.body, (*self.edits, PrependField(field)))
 
-    def remove(self, name: bytes) -> Content:
-        """The same without the fields of this name."""
-        return Content(self.body, (*self.edits, RemoveFields(name)))
+    def remove(self, name: bytes, *, at: Iterable[int] | None = None) -> Content:
+        """The same without the fields of this name: all, or those at these places in `fields`.
+
+        Raises ValueError: not a name, or `at` is empty, does not rise, or begins below 0.
+        """
+        return Content(self.body, (*self.edits, RemoveFields(name, at)))
 
     @property
     def size_bytes(self) -> int:
@@ -139,7 +161,7 @@ class Content:
         """
         header = self._received_header
         for edit in self.edits:
-            header = edit.field + header if isinstance(edit, PrependField) else _without(header, edit.name)
+            header = edit.field + header if isinstance(edit, PrependField) else _without(header, edit)
         return header
 
     def fields(self, name: bytes) -> list[bytes]:
@@ -217,12 +239,14 @@ def _fields(header: bytes, lower_lines: bytes, name: bytes) -> Iterator[re.Match
         at = lower_lines.find(line_start, at + 1)
 
 
-def _without(header: bytes, name: bytes) -> bytes:
+def _without(header: bytes, edit: RemoveFields) -> bytes:
+    at = None if edit.at is None else frozenset(edit.at)
     kept = []
     start = 0
-    for match in _fields(header, _lower_lines(header), name):
-        kept.append(header[start : match.start() - len(name)])
-        start = match.end()
+    for index, match in enumerate(_fields(header, _lower_lines(header), edit.name)):
+        if at is None or index in at:
+            kept.append(header[start : match.start() - len(edit.name)])
+            start = match.end()
     return b"".join((*kept, header[start:]))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from mdacore import EdgeContext, Problem
 from mdacore_edge_smtp.certificates import problems_of
 from mdacore_edge_smtp.config import SmtpConfig
-from mdacore_edge_smtp.listeners import UnixAddress, parse_address
+from mdacore_edge_smtp.listeners import UnixAddress, collide, parse_address, resolve
 from mdacore_edge_smtp.mail_checks import mail_problems
 from mdacore_edge_smtp.networks import Networks
 
@@ -25,6 +25,7 @@ def check(config: SmtpConfig, context: EdgeContext) -> Iterable[Problem]:
     return chain(
         _listening(config, "listen", config.listen, context),
         _listening(config, "listen_tls", config.listen_tls, context),
+        _collisions(config, context),
         _group(config),
         problems_of(config.tls, context),
         _tls(config),
@@ -42,6 +43,18 @@ def _listening(config: SmtpConfig, key: str, texts: Sequence[str], context: Edge
             yield from _folder(f"{key}[{index}]", context.resolve(address.path).parent, context)
         elif config.is_lmtp and address.port == SMTP_PORT:
             yield Problem(f"{key}[{index}]", "LMTP must not be spoken on port 25 (RFC 2033 §5)")
+
+
+def _collisions(config: SmtpConfig, context: EdgeContext) -> Iterator[Problem]:
+    """Binding would find them out, but not `mdacore check`."""
+    keys = [(key, index) for key in ("listen", "listen_tls") for index in range(len(getattr(config, key)))]
+    addresses = [resolve(parse_address(getattr(config, key)[index]), context) for key, index in keys]
+    for later, (key, index) in enumerate(keys):
+        for earlier in range(later):
+            if collide(addresses[earlier], addresses[later], beside=addresses):
+                other_key, other_index = keys[earlier]
+                yield Problem(f"{key}[{index}]", f"{addresses[later]} is taken by {other_key}[{other_index}] already")
+                break
 
 
 def _folder(key: str, folder: Path, context: EdgeContext) -> Iterator[Problem]:

@@ -30,13 +30,14 @@ class Acquaintance:
         peer_ip: the address at the other end, whoever that speaks for.
         client: the facts.
         is_tls: the connection is encrypted.
+        is_replaced: a proxy has said for whom it speaks.
         notes: validators' own memory.
     """
 
     def __init__(self, client: Client) -> None:
         self.peer_ip = client.ip
         self.client = self._described = self._peer = client
-        self.is_tls = False
+        self.is_tls = self.is_replaced = False
         self.notes: dict[str, object] = {}
         self._verb = ""
         self._first_notes: Mapping[str, object] = _NO_NOTES
@@ -63,11 +64,12 @@ class Acquaintance:
             ValueError: it is not described well, and nothing has changed.
         """
         self.client = self._described = with_xclient(self._described, attributes)
+        self.is_replaced = True
         self.notes.clear()
 
     def encrypted(self) -> None:
         """A handshake is done: what was said before it is forgotten, by whomever (RFC 3207 §4.2)."""
-        self.is_tls = True
+        self.is_tls, self.is_replaced = True, False
         self.client = self._described = self._peer
         self.notes.clear()
         self.notes.update(self._first_notes)

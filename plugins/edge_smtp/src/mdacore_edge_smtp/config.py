@@ -15,6 +15,8 @@ from mdacore_edge_smtp.networks import Networks
 from mdacore_edge_smtp.protocol import is_domain
 from mdacore_edge_smtp.tls_config import TlsConfig
 
+_MAX_AUTHSERV_ID_CHARS = 255
+
 
 def _at_least(least: float) -> Any:
     def check(_: object, __: object, value: float) -> None:
@@ -81,6 +83,12 @@ def _known_address(_: object, __: object, value: str) -> None:
 def _delimiter(_: object, __: object, value: str) -> None:
     if not value.isprintable() or set(value) & set('@"\\ '):
         raise ValueError(f"{value!r} cannot stand in an address")
+
+
+def _authserv_ids(_: object, __: object, value: tuple[str, ...] | None) -> None:
+    for name in value or ():
+        if not (name.isprintable() and 1 <= len(name) <= _MAX_AUTHSERV_ID_CHARS) or set(name) & set(' ;()"'):
+            raise ValueError(f"{name!r} is not a name like mx.example.com")
 
 
 def _mode(_: object, __: object, value: str) -> None:
@@ -190,6 +198,14 @@ class SmtpConfig:
         default="",
         validator=_domain_or_empty,
         metadata={"help": "The name in the greeting and in Received fields; empty means the service's own."},
+    )
+    authserv_ids: tuple[str, ...] | None = attrs.field(
+        default=None,
+        validator=_authserv_ids,
+        metadata={
+            "help": "Names of ours: Authentication-Results that claim one are removed (RFC 8601 §5); "
+            "by default the host names over SMTP, and none over LMTP."
+        },
     )
     received: bool = attrs.field(
         default=True, metadata={"help": "Put a Received field on top of each message, as RFC 5321 §4.4 demands."}

@@ -85,6 +85,7 @@ class Connection:
         self._clock = clock
         self._log = log
         self._ending: Ending | None = None
+        self._nap: gevent.Greenlet[..., None] | None = None
         self._error_count = 0
         self._taken_bytes = 0
 
@@ -101,6 +102,8 @@ class Connection:
         Never blocks. What the session is working on is finished first, forced or not.
         """
         self._ending = Ending(reply, reason, is_forced)
+        if self._nap is not None:
+            self._nap.kill(block=False)
         self._transport.interrupt(receiving=self._is_to_end, sending=is_forced)
 
     def end_if_overdue(self, now: float) -> None:
@@ -144,7 +147,7 @@ class Connection:
         if self._opening.is_tls:
             self._start_tls()
         if self._opening.greet_delay_s > 0:
-            self._clock.sleep(self._opening.greet_delay_s)
+            self._sleep(self._opening.greet_delay_s)
             data = self._transport.receive_at_once()
             if data:
                 self._take(data)
@@ -242,7 +245,18 @@ class Connection:
     def _hold_back(self) -> None:
         self._error_count = self._protocol.error_count
         if self._slowness.delay_s > 0 and self._error_count > self._slowness.after_errors:
-            self._clock.sleep(self._slowness.delay_s)
+            self._sleep(self._slowness.delay_s)
+
+    def _sleep(self, delay_s: float) -> None:
+        """Wait for so long, or until somebody wants the connection to end."""
+        if self._ending is not None:
+            return
+        self._nap = gevent.spawn(self._clock.sleep, delay_s)
+        try:
+            self._nap.join()
+        finally:
+            self._nap.kill(block=False)
+            self._nap = None
 
     def _part(self) -> None:
         self._transport.say_goodbye()

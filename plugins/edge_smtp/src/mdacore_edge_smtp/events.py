@@ -58,6 +58,9 @@ EDGE_TABLE_FAILED = "edge.table_failed"
 EDGE_MESSAGE_REJECTED = "edge.message_rejected"
 """info: transaction_id, sender, rcpt_count, reply. By the edge or a validator; the queue logs what it refuses."""
 
+EDGE_RESULTS_REMOVED = "edge.results_removed"
+"""info: transaction_id, count. So many Authentication-Results claimed to be ours, and were taken out."""
+
 EDGE_SPOOL_FAILED = "edge.spool_failed"
 """error: transaction_id, error, reply. The body could not be written to the spool folder."""
 

@@ -38,7 +38,6 @@ class ConnectionFactory:
         self._context = context
         self._edge_name = context.instance.rpartition(".")[2]
         self._ids = SessionIds(context.clock)
-        self._limits = _limits(config)
         self._certificates = certificates or Certificates(pairs_of(config.tls, context), config.tls)
         self.budget = MemoryBudget(config.max_inflight_bytes)
         self._wiring = wiring(
@@ -49,6 +48,7 @@ class ConnectionFactory:
             budget=self.budget,
             admission=admission or new_admission(config),
         )
+        self._limits = _limits(config, self._wiring.max_recipients)
         self._first_offer = self._wiring.offers.of(is_tls=False, may_xclient=False)
         self._openings = {
             is_tls: Opening(choose_context=self._certificates.choose, is_tls=is_tls, greet_delay_s=config.greet_delay_s)
@@ -94,12 +94,13 @@ def new_admission(config: SmtpConfig) -> Admission:
     )
 
 
-def _limits(config: SmtpConfig) -> Limits:
+def _limits(config: SmtpConfig, max_recipients: int) -> Limits:
     return Limits(
         max_line_bytes=config.max_line_bytes,
         max_message_size_bytes=config.max_message_size_bytes,
         max_excess_bytes=config.max_excess_bytes,
-        max_recipients=config.max_recipients,
+        max_recipients=max_recipients,
+        max_excess_recipients=config.max_recipients,
         max_errors=config.max_errors,
         max_idle_commands=config.max_idle_commands,
         max_messages=config.max_messages,

@@ -18,6 +18,8 @@ from gevent import socket
 
 from mdacore import Context
 
+_ANY_IPV4 = "0.0.0.0"  # noqa: S104 - for comparisons
+_ANY_IPV6 = "::"
 BACKLOG = socket.SOMAXCONN
 MAX_UNIX_PATH_BYTES = 107
 """unix(7): `sun_path` has room for 108 with the NUL."""
@@ -86,6 +88,21 @@ def resolve(address: Address, context: Context) -> Address:
     return UnixAddress(context.resolve(address.path)) if isinstance(address, UnixAddress) else address
 
 
+def collide(one: Address, other: Address, *, beside: Sequence[Address]) -> bool:
+    """Whether the second of them could not be bound where the first is; `beside` is all that is bound together."""
+    if isinstance(one, UnixAddress) or isinstance(other, UnixAddress):
+        return one == other
+    if one.port != other.port or not one.port:
+        return False
+    return one.host == other.host or _takes(one, other, beside) or _takes(other, one, beside)
+
+
+def _takes(wild: TcpAddress, other: TcpAddress, beside: Sequence[Address]) -> bool:
+    if wild.host == _ANY_IPV4:
+        return ":" not in other.host
+    return wild.host == _ANY_IPV6 and (":" in other.host or not _has_ipv4_twin(wild, beside))
+
+
 def _parse_unix(path: str) -> UnixAddress:
     if not path or "\0" in path or len(path.encode()) > MAX_UNIX_PATH_BYTES:
         raise ValueError(f"'unix:{path}' is not unix: with a path of 1 to {MAX_UNIX_PATH_BYTES} octets")
@@ -132,7 +149,7 @@ def name_of(listening: socket.socket) -> str:
 
 
 def _has_ipv4_twin(address: Address, addresses: Sequence[Address]) -> bool:
-    return isinstance(address, TcpAddress) and TcpAddress("0.0.0.0", address.port) in addresses  # noqa: S104 (a comparison)
+    return isinstance(address, TcpAddress) and TcpAddress(_ANY_IPV4, address.port) in addresses
 
 
 def _bind(address: Address, access: Access, *, is_v6_only: bool) -> socket.socket:

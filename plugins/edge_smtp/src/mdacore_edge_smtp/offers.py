@@ -22,6 +22,7 @@ from mdacore_edge_smtp.protocol import (
     SMTPUTF8,
     STARTTLS,
     TLS_ALREADY,
+    TLS_FOR_ANOTHER,
     XCLIENT,
     XCLIENT_DENIED,
     Extension,
@@ -46,21 +47,24 @@ class Offers:
     has_tls: bool
     has_auth: bool
     has_dsn: bool = True
-    _compiled: Mapping[tuple[bool, bool], Offer] = attrs.field(init=False)
+    _compiled: Mapping[tuple[bool, bool, bool], Offer] = attrs.field(init=False)
 
     @_compiled.default
-    def _compile(self) -> Mapping[tuple[bool, bool], Offer]:
-        return {kind: self._new(*kind) for kind in product((False, True), (False, True))}
+    def _compile(self) -> Mapping[tuple[bool, bool, bool], Offer]:
+        kinds = product((False, True), (False, True), (False, True))
+        return {kind: self._new(*kind) for kind in kinds}
 
-    def of(self, *, is_tls: bool, may_xclient: bool) -> Offer:
-        """For a connection that is encrypted or not, from a peer that may say XCLIENT or not."""
-        return self._compiled[is_tls, may_xclient]
+    def of(self, *, is_tls: bool, may_xclient: bool, is_replaced: bool = False) -> Offer:
+        """For a connection that is encrypted or not, from a peer that may say XCLIENT or not, and has or has not."""
+        return self._compiled[is_tls, may_xclient, is_replaced]
 
-    def _new(self, is_tls: bool, may_xclient: bool) -> Offer:
+    def _new(self, is_tls: bool, may_xclient: bool, is_replaced: bool) -> Offer:
         extensions = [*SMTP_EXTENSIONS, CHUNKING, SMTPUTF8, *([DSN] if self.has_dsn else []), LIMITS]
         withheld: dict[Extension, Reply] = {}
         if is_tls:
             withheld[STARTTLS] = TLS_ALREADY
+        elif self.has_tls and is_replaced:
+            withheld[STARTTLS] = TLS_FOR_ANOTHER  # the handshake is the proxy's, and makes its client forgotten
         elif self.has_tls:
             extensions.append(STARTTLS)
         if self.has_auth:

@@ -13,6 +13,7 @@ import attrs
 from mdacore import Body, Client, Content, Envelope, Handed, Reply, Session
 from mdacore_edge_smtp import events
 from mdacore_edge_smtp.clients import utf8_word
+from mdacore_edge_smtp.results import HeaderTooLarge, without_claims
 from mdacore_edge_smtp.session_wiring import SessionWiring
 from mdacore_edge_smtp.trace import has_looped, received_field
 from mdacore_edge_smtp.transaction import Transaction
@@ -20,6 +21,7 @@ from mdacore_edge_smtp.verdicts import reply_to_disk_error, verdict
 
 MESSAGE_OK = Reply(code=250, enhanced="2.0.0", text="Ok")
 TOO_MANY_HOPS = Reply(code=554, enhanced="5.4.6", text="Too many hops")
+HEADER_TOO_LARGE = Reply(code=554, enhanced="5.6.0", text="Header too large")
 
 
 class Receiver(Session, Protocol):
@@ -34,23 +36,32 @@ def take_message(session: Receiver, transaction: Transaction, wiring: SessionWir
 
     Blocks as the disk, validators and Handoff do; raises only what interrupts the greenlet.
     """
+    objection: Reply | None
     try:
-        body = transaction.body.finish()
+        content = _believable(transaction, transaction.body.finish(), wiring)
     except OSError as error:
-        reply = _note_spool_failure(transaction, error, wiring)
-        session.note_message_rejected(reply)
-        return (reply,)
-    envelope = _envelope(transaction, body, session.client, wiring)
-    objection = _objection(session, transaction, envelope, wiring)
-    if objection is not None:
-        session.note_message_rejected(objection)
-        return (objection,)
-    return _hand_off(session, envelope, wiring)
+        objection = _note_spool_failure(transaction, error, wiring)
+    except HeaderTooLarge:
+        objection = HEADER_TOO_LARGE
+    else:
+        envelope = _envelope(transaction, content, session.client, wiring)
+        objection = _objection(session, transaction, envelope, wiring)
+        if objection is None:
+            return _hand_off(session, envelope, wiring)
+    session.note_message_rejected(objection)
+    return (objection,)
 
 
-def _envelope(transaction: Transaction, body: Body, client: Client, wiring: SessionWiring) -> Envelope:
+def _believable(transaction: Transaction, body: Body, wiring: SessionWiring) -> Content:
+    """The message without what others have said in our name."""
+    claims = wiring.own_results.claims(body, transaction.body.head)
+    if claims:
+        wiring.log.info(events.EDGE_RESULTS_REMOVED, transaction_id=transaction.id, count=len(claims))
+    return without_claims(Content(body), claims)
+
+
+def _envelope(transaction: Transaction, content: Content, client: Client, wiring: SessionWiring) -> Envelope:
     received_at = wiring.clock.now()
-    content = Content(body)
     if transaction.is_smtputf8:
         client = attrs.evolve(client, protocol=utf8_word(client.protocol))
     if wiring.config.received:

@@ -45,7 +45,6 @@ BAD_XCLIENT = Reply(code=501, enhanced="5.5.4", text="Bad address in XCLIENT")
 NO_MEMORY = Reply(code=452, enhanced="4.3.1", text="Too much mail on its way, try again later")
 SENDER_OK = Reply(code=250, enhanced="2.1.0", text="Sender ok")
 RCPT_OK = Reply(code=250, enhanced="2.1.5", text="Recipient ok")
-ONE_RCPT = Reply(code=452, enhanced="4.5.3", text="One recipient at a time")
 TOO_MANY_REFUSED = Reply(code=421, enhanced="4.7.0", text="Too many recipients refused")
 RESET_OK = Reply(code=250, enhanced="2.0.0", text="Ok")
 SEND_MESSAGE = Reply(code=354, text="End data with <CR><LF>.<CR><LF>")
@@ -178,6 +177,7 @@ class SmtpSession:
             self._protocol.answer(BAD_XCLIENT)
             return
         self._end_transaction()
+        self._make_offer()
         self._refused_rcpt_count = 0
         client, proxy_ip = self.client, self._known.peer_ip
         fields = {"ip": client.ip, "host": client.host, "identity": client.identity, "proxy_ip": proxy_ip}
@@ -210,9 +210,6 @@ class SmtpSession:
 
     def _rcpt(self, command: RcptCommand) -> None:
         wiring, transaction, said = self._wiring, self._current, command.address
-        if wiring.has_one_rcpt and transaction.recipients:
-            self._protocol.answer(ONE_RCPT)
-            return
         reply: Reply | None = None
         if domain_of(said) not in wiring.open_domains:
             command, reply = self._resolved(command)
@@ -309,7 +306,8 @@ class SmtpSession:
 
     def _make_offer(self) -> None:
         may_xclient = self._known.peer_ip in self._wiring.xclient_from
-        self._protocol.offer_from_now(self._wiring.offers.of(is_tls=self.is_tls, may_xclient=may_xclient))
+        offer = self._wiring.offers.of(is_tls=self.is_tls, may_xclient=may_xclient, is_replaced=self._known.is_replaced)
+        self._protocol.offer_from_now(offer)
 
     def _new_transaction(self, command: MailCommand) -> Transaction:
         self._transaction_count += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from mdacore import Chain, Clock, EdgeContext, EventLog, Handoff
@@ -12,6 +14,7 @@ from mdacore_edge_smtp.memory import MemoryBudget
 from mdacore_edge_smtp.networks import Networks
 from mdacore_edge_smtp.offers import Offers
 from mdacore_edge_smtp.recipients import Recipients, Rules
+from mdacore_edge_smtp.results import OwnResults
 
 
 @attrs.frozen(kw_only=True)
@@ -23,7 +26,8 @@ class SessionWiring:
         relay_networks: who is in there may send to any domain.
         xclient_from: who is in there is believed when it speaks for others.
         has_gate: MAIL needs TLS or a user.
-        has_one_rcpt: a transaction has one recipient, since its only reply could not tell of several.
+        max_recipients: of one transaction; 1 where its only reply could not tell of several.
+        own_results: finds what claims to be ours.
         budget: of the memory that all messages on their way share.
         admission: is told who fails to authenticate.
     """
@@ -37,7 +41,8 @@ class SessionWiring:
     xclient_from: Networks
     offers: Offers
     has_gate: bool
-    has_one_rcpt: bool
+    max_recipients: int
+    own_results: OwnResults
     budget: MemoryBudget
     admission: Admission
     handoff: Handoff
@@ -57,7 +62,7 @@ def wiring(
 ) -> SessionWiring:
     """Everything that does not change from one session to the next. No I/O."""
     recipients = Recipients(_rules(config, context))
-    has_one_rcpt = context.handoff.is_proxy and not is_lmtp
+    max_recipients = 1 if context.handoff.is_proxy and not is_lmtp else config.max_recipients
     return SessionWiring(
         config=config,
         hostname=config.hostname or context.hostname,
@@ -68,13 +73,14 @@ def wiring(
         xclient_from=Networks(config.xclient_from),
         offers=Offers(
             config=config,
-            max_recipients=1 if has_one_rcpt else config.max_recipients,
+            max_recipients=max_recipients,
             has_tls=has_starttls,
             has_auth=bool(context.validators.auth),
             has_dsn=not context.handoff.is_proxy,
         ),
         has_gate=config.require_auth or config.require_tls,
-        has_one_rcpt=has_one_rcpt,
+        max_recipients=max_recipients,
+        own_results=OwnResults(_authserv_ids(config, context)),
         budget=budget,
         admission=admission,
         handoff=context.handoff,
@@ -82,6 +88,13 @@ def wiring(
         clock=context.clock,
         log=context.log,
     )
+
+
+def _authserv_ids(config: SmtpConfig, context: EdgeContext) -> Sequence[str]:
+    """Whoever speaks LMTP to us is a server of ours (RFC 2033 §1), and may have spoken in our name."""
+    if config.authserv_ids is not None:
+        return config.authserv_ids
+    return () if config.is_lmtp else (config.hostname or context.hostname, context.hostname)
 
 
 def _rules(config: SmtpConfig, context: EdgeContext) -> Rules:

@@ -98,7 +98,7 @@ def envelope(fields: Mapping[str, Any]) -> Envelope:
     return Envelope(
         sender=text(fields["sender"]),
         recipients=tuple(_recipient(one) for one in fields["recipients"]),
-        content=_with_edits(fields["edits"]),
+        content=Content(_NO_BODY, tuple(_edit(*values) for values in fields["edits"])),
         client=_client(fields["client"]),
         received_at=float(fields["received_at"]),
         body_type=cast(Literal["", "7BIT", "8BITMIME"], text(fields["body_type"])),
@@ -152,18 +152,19 @@ def _client(fields: Mapping[str, Any]) -> Client:
     )
 
 
-def _edit_fields(edit: PrependField | RemoveFields) -> Sequence[str]:
+def _edit_fields(edit: PrependField | RemoveFields) -> Sequence[object]:
     # Latin-1 gives each octet the character of its number: any octet can be said, and ASCII is readable.
     if isinstance(edit, PrependField):
         return "prepend", edit.field.decode("latin-1")
-    return "remove", edit.name.decode("latin-1")
+    name = edit.name.decode("latin-1")
+    # A program from before `at` refuses the third value: it must not remove more than was said.
+    return ("remove", name) if edit.at is None else ("remove", name, edit.at)
 
 
-def _with_edits(edits: Sequence[Sequence[str]]) -> Content:
-    content = Content(_NO_BODY)
-    for kind, said in edits:
-        octets = said.encode("latin-1")
-        if kind not in ("prepend", "remove"):
-            raise ValueError(f"no such edit: {kind!r}")
-        content = content.prepend(octets) if kind == "prepend" else content.remove(octets)
-    return content
+def _edit(kind: object, said: object, at: Sequence[int] | None = None) -> PrependField | RemoveFields:
+    octets = text(said).encode("latin-1")
+    if kind == "prepend" and at is None:
+        return PrependField(octets)
+    if kind == "remove":
+        return RemoveFields(octets, at)
+    raise ValueError(f"no such edit: {kind!r}")

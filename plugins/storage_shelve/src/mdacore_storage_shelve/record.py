@@ -91,12 +91,7 @@ def encode_envelope(envelope: Envelope) -> bytes:
             "is_smtputf8": envelope.is_smtputf8,
             "dsn_return": envelope.dsn_return,
             "dsn_envelope_id": envelope.dsn_envelope_id,
-            "edits": [
-                ("prepend", edit.field.decode("latin-1"))
-                if isinstance(edit, PrependField)
-                else ("remove", edit.name.decode("latin-1"))
-                for edit in envelope.content.edits
-            ],
+            "edits": [_edit_fields(edit) for edit in envelope.content.edits],
         },
     )
 
@@ -205,12 +200,20 @@ def _client(values: list[object]) -> Client:
     )
 
 
-def _edit(kind: str, text: str) -> PrependField | RemoveFields:
-    octets = text.encode("latin-1")
-    if kind == "prepend":
+def _edit_fields(edit: PrependField | RemoveFields) -> tuple[object, ...]:
+    if isinstance(edit, PrependField):
+        return "prepend", edit.field.decode("latin-1")
+    name = edit.name.decode("latin-1")
+    # a program from before `at` refuses the third value: it must not remove more than was said
+    return ("remove", name) if edit.at is None else ("remove", name, edit.at)
+
+
+def _edit(kind: object, said: object, at: list[int] | None = None) -> PrependField | RemoveFields:
+    octets = _text(said).encode("latin-1")
+    if kind == "prepend" and at is None:
         return PrependField(octets)
     if kind == "remove":
-        return RemoveFields(octets)
+        return RemoveFields(octets, at)
     raise ValueError(f"no such edit: {kind!r}")
 
 

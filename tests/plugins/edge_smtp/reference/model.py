@@ -99,6 +99,7 @@ class _Model(Transactions):
             self.close("500 5.5.1")
         if verb not in _MINOR_REPLIES:
             raise RefusedError("502 5.5.1" if verb in ("EXPN", "ETRN", "TURN") else "500 5.5.1")
+        self.expect_another()
         self.idle()
         self.say(_MINOR_REPLIES[verb])
 
@@ -136,7 +137,13 @@ class _Model(Transactions):
     def quit(self) -> None:
         self.close("221 2.0.0")
 
+    def expect_another(self) -> None:
+        """A client that has sent all it may, and asks whether the connection is still good, is told no."""
+        if self.transaction is None and self.message_count >= self.rules.max_messages:
+            self.close("421 4.7.0")
+
     def reset(self) -> None:
+        self.expect_another()
         self.idle()
         reply = self.ask("ResetCommand")
         if reply.code < 400:

@@ -21,6 +21,7 @@ class Rules:
     max_message_size_bytes: int = 40
     max_excess_bytes: int = 40
     max_recipients: int = 2
+    max_excess_recipients: int = 3
     max_errors: int = 4
     max_idle_commands: int = 3
     max_messages: int = 3

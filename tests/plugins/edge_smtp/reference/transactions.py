@@ -82,7 +82,7 @@ class Transactions(Conversation):
             raise RefusedError("553 5.6.7")
         if transaction.rcpt_count >= self.rules.max_recipients:
             transaction.overshoot_count += 1
-            if transaction.overshoot_count > self.rules.max_recipients:
+            if transaction.overshoot_count > self.rules.max_excess_recipients:
                 self.close("421 4.7.0")
             self.say("452 4.5.3")
             return
@@ -106,6 +106,8 @@ class Transactions(Conversation):
                 self.error("503 5.5.1")
             return
         reply = self.ask("DataCommand")
+        if reply.code >= 400:
+            self.idle()
         self.repeat(reply)
         if reply.code < 400:
             self.read_data()
@@ -261,7 +263,17 @@ class Transactions(Conversation):
         elif len(text) > self.rules.max_message_size_bytes:
             self.spoil()
         else:
+            if not size:
+                self.note_empty_chunk()
             self.say("250 2.0.0")
+
+    def note_empty_chunk(self) -> None:
+        """It moves no mail, either."""
+        try:
+            self.idle()
+        except ClosedError:
+            self.transcript.items.append(Asked("MessageRefused", (421, "4.7.0")))
+            raise
 
     def spoil(self) -> None:
         self.the_transaction().is_spoilt = True

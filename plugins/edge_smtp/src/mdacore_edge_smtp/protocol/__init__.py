@@ -35,7 +35,14 @@ from mdacore_edge_smtp.protocol.extensions import (
 from mdacore_edge_smtp.protocol.grammar import POSTMASTER, is_domain
 from mdacore_edge_smtp.protocol.limits import Limits
 from mdacore_edge_smtp.protocol.machine import Misuse, ServerProtocol
-from mdacore_edge_smtp.protocol.replies import ENCRYPTION_NEEDED, TLS_ALREADY, TLS_UNAVAILABLE, XCLIENT_DENIED, encode
+from mdacore_edge_smtp.protocol.replies import (
+    ENCRYPTION_NEEDED,
+    TLS_ALREADY,
+    TLS_FOR_ANOTHER,
+    TLS_UNAVAILABLE,
+    XCLIENT_DENIED,
+    encode,
+)
 
 __all__ = [
     "AUTH",
@@ -52,6 +59,7 @@ __all__ = [
     "SMTP_EXTENSIONS",
     "STARTTLS",
     "TLS_ALREADY",
+    "TLS_FOR_ANOTHER",
     "TLS_UNAVAILABLE",
     "XCLIENT",
     "XCLIENT_DENIED",

@@ -107,6 +107,8 @@ def _refuse_rcpt(dialogue: Dialogue, _: RcptCommand, reply: Reply) -> None:
 def _refuse_data(dialogue: Dialogue, command: events.DataCommand, reply: Reply) -> None:
     if command.is_chunked:
         spoil_chunks(dialogue, reply)
+    elif dialogue.strikes.note_idle():  # the transaction stays open, and DATA may come again
+        dialogue.cut_off()
     else:
         dialogue.send(reply)
 

@@ -106,6 +106,15 @@ class Dialogue:
         """End the connection of a client that makes nothing but errors."""
         self.close(replies.TOO_MANY_ERRORS, reason="too many errors")
 
+    @property
+    def has_brought_all(self) -> bool:
+        """The client has sent as many messages as one connection may."""
+        return self.message_count >= self.limits.max_messages
+
+    def part_after_last_message(self) -> None:
+        """End the connection: its client has to make a new one for what it still has."""
+        self.close(replies.TOO_MANY_MESSAGES, reason="too many messages")
+
     def is_ahead(self) -> bool:
         """Whether the client has spoken before it had the reply that it must wait for; that ends the connection."""
         if self.input.is_used_up or not self.limits.is_strict_sync:

@@ -111,7 +111,8 @@ def offer(
         max_recipients, max_messages: what LIMITS tells (RFC 9422), None = not told.
         withheld: extensions that exist here, but not for such a session: not announced, their commands get the reply:
             `ENCRYPTION_NEEDED` for AUTH in clear, `XCLIENT_DENIED` to peers that are not trusted, `TLS_UNAVAILABLE`
-            without a certificate, `TLS_ALREADY` where TLS came first. What is neither offered nor withheld gets 502.
+            without a certificate, `TLS_ALREADY` where TLS came first, `TLS_FOR_ANOTHER` where XCLIENT did. What is
+            neither offered nor withheld gets 502.
     """
     extensions = tuple(extensions)
     limits = {"RCPTMAX": max_recipients, "MAILMAX": max_messages}

@@ -15,11 +15,13 @@ class Limits:
         max_line_bytes: a command line with its CRLF; RFC 5321 §4.5.3.1.4 wants 512 and what the extensions add.
         max_message_size_bytes: as RFC 1870 §5 counts.
         max_excess_bytes: how much beyond that is read and thrown away before the connection is cut.
-        max_recipients: in one transaction; RFC 5321 §4.5.3.1.8 wants 100 at least. As many again may be refused.
+        max_recipients: in one transaction; RFC 5321 §4.5.3.1.8 wants 100 at least, but for who says so with LIMITS.
+        max_excess_recipients: how many more of them are refused before the connection is cut.
         max_errors: commands in error without a message accepted in between.
-        max_idle_commands: NOOP, RSET, EHLO, VRFY and the like without a message accepted in between; each one more
-            is an error.
-        max_messages: in one connection, whatever became of them (RFC 9422 calls it MAILMAX); one more MAIL ends it.
+        max_idle_commands: NOOP, RSET, EHLO, VRFY, empty chunks, DATA refused by the caller and the like without a
+            message accepted in between; each one more is an error.
+        max_messages: in one connection, whatever became of them (RFC 9422 calls it MAILMAX); one more MAIL ends it, and
+            RSET or NOOP behind the last of them does too.
         max_auth_failures: attempts to authenticate that were refused; the last one ends the connection.
         line_ends: what becomes of a CR or LF that stands alone: ``"refuse"`` refuses the message or command,
             ``"normalize"`` takes it for CRLF. Neither makes it end a message. `normalizes` is the latter as a flag.
@@ -32,6 +34,7 @@ class Limits:
     max_message_size_bytes: int = 50 * 2**20
     max_excess_bytes: int = 16 * 2**20
     max_recipients: int = 1000
+    max_excess_recipients: int = 1000
     max_errors: int = 20
     max_idle_commands: int = 100
     max_messages: int = 100

@@ -114,6 +114,9 @@ class _ChunkTurn:
     def _end_of_one(self, dialogue: Dialogue) -> events.MessageRefused | None:
         if self._reader.is_too_big:
             return _spoil(dialogue, replies.MESSAGE_TOO_BIG)
+        if not self._chunk.size_bytes and dialogue.strikes.note_idle():
+            dialogue.cut_off()
+            return events.MessageRefused(replies.TOO_MANY_ERRORS)
         dialogue.turn = None
         dialogue.send(replies.chunk_received(self._chunk.size_bytes))
         return None

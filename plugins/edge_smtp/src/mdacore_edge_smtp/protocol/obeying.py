@@ -72,10 +72,10 @@ def _obey_mail(dialogue: Dialogue, command: MailCommand) -> events.Question | No
     if command.size_bytes > dialogue.limits.max_message_size_bytes:
         dialogue.refuse(replies.MESSAGE_TOO_BIG)
         return None
-    # RFC 9422 counts MAIL, whatever comes of it. 421 and not 452: the client then goes on in a new connection at once,
-    # where 452 would make it put the message off.
-    if dialogue.message_count >= dialogue.limits.max_messages:
-        dialogue.close(replies.TOO_MANY_MESSAGES, reason="too many messages")
+    # RFC 9422 counts MAIL, whatever comes of it. Who does not look at LIMITS and does not ask first (see
+    # `_is_probe_in_vain`) gets 421, so that it need not find out by itself that only another connection helps.
+    if dialogue.has_brought_all:
+        dialogue.part_after_last_message()
         return None
     dialogue.message_count += 1
     dialogue.question = command
@@ -88,7 +88,7 @@ def _obey_rcpt(dialogue: Dialogue, command: RcptCommand) -> events.Question | No
         return command
     # RFC 5321 §4.5.3.1.10: after 452 the client sends the rest in another transaction. It is not an error.
     dialogue.overshoot_count += 1
-    if dialogue.overshoot_count > dialogue.limits.max_recipients:
+    if dialogue.overshoot_count > dialogue.limits.max_excess_recipients:
         dialogue.close(replies.FAR_TOO_MANY_RCPTS, reason="too many recipients")
     else:
         dialogue.send(replies.TOO_MANY_RCPTS)
@@ -113,7 +113,7 @@ def _obey_data(dialogue: Dialogue, command: events.DataCommand) -> events.Event 
 
 
 def _answer(dialogue: Dialogue, answered: Answered) -> None:
-    if not _is_idle_too_long(dialogue):
+    if not (_is_probe_in_vain(dialogue) or _is_idle_too_long(dialogue)):
         dialogue.send(answered.reply)
 
 
@@ -122,7 +122,7 @@ def _part(dialogue: Dialogue, farewell: Farewell) -> None:
 
 
 def _obey_reset(dialogue: Dialogue, command: events.ResetCommand) -> events.Question | None:
-    return None if _is_idle_too_long(dialogue) else dialogue.ask(command)
+    return None if _is_probe_in_vain(dialogue) or _is_idle_too_long(dialogue) else dialogue.ask(command)
 
 
 def _obey_as_last(dialogue: Dialogue, command: Greeting | events.XclientCommand) -> events.Question | None:
@@ -143,6 +143,15 @@ def _obey_starttls(dialogue: Dialogue, command: events.TlsCommand) -> events.Que
 
 def _obey_auth(dialogue: Dialogue, command: AuthCommand) -> events.Event | None:
     return None if dialogue.is_ahead() or _is_idle_too_long(dialogue) else obey_auth(dialogue, command)
+
+
+def _is_probe_in_vain(dialogue: Dialogue) -> bool:
+    # Who keeps connections asks with RSET or NOOP whether they are still good: Postfix would put off the message that
+    # gets 421 at MAIL, but goes on in a new connection when its RSET does.
+    if dialogue.has_brought_all and dialogue.state is dialogue.outside:
+        dialogue.part_after_last_message()
+        return True
+    return False
 
 
 def _is_idle_too_long(dialogue: Dialogue) -> bool:

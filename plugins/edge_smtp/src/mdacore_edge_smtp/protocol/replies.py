@@ -37,6 +37,7 @@ RESET_FIRST = Reply(code=503, enhanced="5.5.1", text="A chunk was refused, send 
 OUT_OF_SYNC = Reply(code=554, enhanced="5.5.0", text="SMTP protocol synchronization error")
 
 TLS_ALREADY = Reply(code=503, enhanced="5.5.1", text="TLS is active already")
+TLS_FOR_ANOTHER = Reply(code=503, enhanced="5.5.1", text="TLS would not be the client's")
 AUTH_ALREADY = Reply(code=503, enhanced="5.5.1", text="Already authenticated")
 UNKNOWN_MECHANISM = Reply(code=504, enhanced="5.5.4", text="Unrecognized authentication type")
 AUTH_CANCELLED = Reply(code=501, enhanced="5.7.0", text="Authentication cancelled")

@@ -9,12 +9,18 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 IS_CI = os.environ.get("CI") == "true"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*programs): left out, with a reason, where one is missing; never in CI")
+    # A busy machine is no failure, and neither is luck: each run has the same examples.
+    settings.register_profile(
+        "mdacore", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("mdacore")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

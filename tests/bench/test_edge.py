@@ -19,7 +19,7 @@ from mdabench.rounds import Plan
 from mdabench.server import Failed, Server, free_port, running
 from mdabench.targets import Bare
 
-MANY_S = 30.0
+MANY_S = 120.0
 
 
 def plan(folder: Path) -> Plan:

@@ -27,6 +27,15 @@ with tempfile.TemporaryFile() as file:
     {statement}
     print(time.monotonic() - begin)
 """
+FAILING = """
+    try:
+        os.fsync(999)
+    except OSError as error:
+        assert error.errno == 9, error
+    else:
+        raise AssertionError("no error")
+"""
+"""No disk takes part in it."""
 
 
 def seconds(statement: str, tmp_path: Path, delay_ms: float = DELAY_MS) -> float:
@@ -44,19 +53,12 @@ class TestSyncs:
 
     def test_delay_is_what_was_asked_for(self, tmp_path: Path) -> None:
         """It lies above one second here, where seconds and the rest of them are counted apart."""
-        assert 1.1 <= seconds("os.fsync(fd)", tmp_path, delay_ms=1100) < 2.0
+        took_s = [seconds(FAILING, tmp_path, delay_ms=1100) for _ in range(3)]
+
+        assert 1.1 <= min(took_s) < 2.0  # a machine that stands still now and then is not what is tested
 
     def test_failure_keeps_its_cause(self, tmp_path: Path) -> None:
-        statement = """
-    try:
-        os.fsync(999)
-    except OSError as error:
-        assert error.errno == 9, error
-    else:
-        raise AssertionError("no error")
-"""
-
-        assert DELAY_MS / 1000 <= seconds(statement, tmp_path)
+        assert DELAY_MS / 1000 <= seconds(FAILING, tmp_path)
 
     def test_nothing_is_loaded_where_no_delay_is_wanted(self) -> None:
         assert {} == slowsync.environment(0.0)
@@ -83,10 +85,11 @@ class TestTargets:
         assert DELAY_MS <= self.median_ms(target, public_folder)
 
     def test_server_that_syncs_nothing_is_as_quick_as_ever(self, public_folder: Path) -> None:
-        assert self.median_ms(Bare(), public_folder) < DELAY_MS
+        """With syncs so slow that no busy machine comes near it."""
+        assert self.median_ms(Bare(), public_folder, delay_ms=5_000.0) < 5_000.0
 
-    def median_ms(self, target: Target, data: Path) -> float:
-        with running(target, data, environment=slowsync.environment(DELAY_MS)) as server:
-            outcome = run(server.port, Case(name="slow", sessions=1), messages=5, limit_s=20.0)
+    def median_ms(self, target: Target, data: Path, delay_ms: float = DELAY_MS) -> float:
+        with running(target, data, environment=slowsync.environment(delay_ms)) as server:
+            outcome = run(server.port, Case(name="slow", sessions=1), messages=5, limit_s=60.0)
         assert 0 == outcome.errors, outcome.first_error
         return outcome.p50_ms

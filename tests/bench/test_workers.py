@@ -17,7 +17,7 @@ printf '%s\\0' "$@"
 env -0 | sort -z
 cat
 """
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FROM_CHECKOUT = ("core", "plugins/edge_smtp", "plugins/storage_shelve", "examples/third_party")
 NOT_SHARED = re.compile(r"_?mdacore|_editable|__editable__|__pycache__|pip|rich|.*\.pth$")
 """Also what would change what a reader sees: pytest's plugins do not, rich's tracebacks in structlog's lines do."""
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 @attrs.frozen

@@ -17,7 +17,7 @@ import gevent
 T = TypeVar("T")
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 def module_of(file: Path) -> ModuleType:

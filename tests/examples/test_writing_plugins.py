@@ -26,7 +26,7 @@ PORT = "2525"
 NO_FILE = {"MDACORE__EDGES__SMTP__LISTEN": '["127.0.0.1:0"]'}
 FOR_PEOPLE = {"MDACORE__LOG__STYLE": "console"}  # as on a terminal
 MAKE_ENVIRONMENT = "python3 -m venv .venv\n"
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 
 @attrs.define

@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 MDACORE = str(Path(sys.executable).parent / "mdacore")
 
 CONFIG = """

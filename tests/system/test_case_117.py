@@ -59,7 +59,7 @@ def refusal(service, site):
     def run(*plugins):
         names = ",".join(["edge_smtp", "storage_shelve", "policy_headers", "relay_maildir", *plugins])
         ended = subprocess.run(
-            [*service.command("run"), "--plugins", names], capture_output=True, text=True, timeout=30
+            [*service.command("run"), "--plugins", names], capture_output=True, text=True, timeout=120
         )
         assert (78, "") == (ended.returncode, ended.stdout), ended.stderr
         assert "Traceback" not in ended.stderr
@@ -198,7 +198,7 @@ def test_case_117_that_is_bad_and_not_named_hurts_nobody(service, install):
 def test_case_117_raises_in_start(faulty, how, cause):
     service = faulty(at="start", how=how)
 
-    ended = subprocess.run(service.command("run"), capture_output=True, text=True, timeout=30)
+    ended = subprocess.run(service.command("run"), capture_output=True, text=True, timeout=120)
 
     assert (1, f"mdacore: relays.local: {cause}") == (ended.returncode, ended.stderr.splitlines()[-1])
 
@@ -230,7 +230,7 @@ def test_case_117_calls_os_exit(faulty, tmp_path):
     service = faulty(at="attempt", how="exit_at_once", once_file=str(tmp_path / "once")).start()
     with contextlib.suppress(smtplib.SMTPServerDisconnected):  # it may be over before its last reply has left
         send(service)
-    assert 7 == service.process.wait(30)
+    assert 7 == service.process.wait(120)
 
     service.start()
 
@@ -247,12 +247,13 @@ def test_case_117_blocks_the_hub(faulty):
     service = faulty(at="attempt", how="block", times=1).start("--set", "service.blocked_s=0.2")
     send(service)
 
-    blocked = service.wait_for_event("service.blocked")
-
-    assert "relays.local" == blocked["component"]
-    assert re.fullmatch(r"faulty\.Faulty\._block:\d+", blocked["function"])
-    assert service.wait_for_event("service.unblocked")["blocked_s"] > 0.5
     service.wait_for_event("queue.delivered")
+    service.wait_until(
+        lambda: max((event["blocked_s"] for event in service.events("service.unblocked")), default=0) > 2,
+        "it was not seen to be over",
+    )
+    blocked, *_ = [event for event in service.events("service.blocked") if event["component"] == "relays.local"]
+    assert re.fullmatch(r"faulty\.Faulty\._block:\d+", blocked["function"])
     assert 0 == service.terminate()
 
 
@@ -280,5 +281,5 @@ def test_case_117_unregisters_during_traffic(faulty, site):
 
     service.wait_for_event("queue.delivered", count=2)
     assert 0 == service.terminate()
-    ended = subprocess.run(service.command("run"), capture_output=True, text=True, timeout=30)
+    ended = subprocess.run(service.command("run"), capture_output=True, text=True, timeout=120)
     assert (78, True) == (ended.returncode, "no plugin 'faulty' is installed" in ended.stderr)

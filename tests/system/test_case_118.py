@@ -26,7 +26,7 @@ def failures():
 
     def run(*options):
         command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", *options, str(LIARS)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=600)
         return re.findall(r"^FAILED \S+::Test(\w+)::(\w+)", ended.stdout, re.MULTILINE)
 
     endless = "test_a_claim_is_a_list_of_at_most_its_limit"  # the others would wait for its end

@@ -19,7 +19,7 @@ import pytest
 
 pytestmark = pytest.mark.needs("strace")
 
-PATIENCE_S = 30
+PATIENCE_S = 120
 RECORDER = Path(__file__).parent / "killloop" / "plugins"
 CONFIG = """
 plugins = ["edge_smtp", "storage_{kind}", "recorder"]

@@ -19,7 +19,7 @@ from mdacore import NewMessage
 from mdacore.testing import make_context, make_envelope
 from mdacore_storage_shelve import ShelveConfig, ShelveStorage
 
-PATIENCE_S = 30
+PATIENCE_S = 120
 RECORDER = Path(__file__).parent / "killloop" / "plugins"
 CONFIG = """
 plugins = ["edge_smtp", "storage_{kind}", "recorder"]

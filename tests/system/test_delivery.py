@@ -99,7 +99,7 @@ class TestClients:
             ["swaks", "--server", f"127.0.0.1:{service.port}", "--to", "bob@example.test", *options],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
         )
 
         assert 0 == sent.returncode, sent.stdout

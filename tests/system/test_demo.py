@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "tools"
-LIMIT_S = 120.0
+LIMIT_S = 300.0
 NEEDS_ALL = pytest.mark.needs("dovecot", "sievec", "spamd")
 WITHOUT_PROGRAMS = """
 import sys

@@ -20,7 +20,7 @@ import pytest
 from mdacore import NewMessage
 from mdacore.testing import make_context, make_envelope
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 DEFERRING = 'kind = "blackhole"\nreply = "451 4.2.1 Mailbox busy"'
 MESSAGE = b"Subject: one\r\n\r\n.dot\r\n" + bytes(range(128, 256)) + b"\r\nlast line\r\n"
 

@@ -145,7 +145,7 @@ class TestStop:
             service.process.terminate()
             assert "250 2.0.0 Taken" == client.reply()
 
-        assert 0 == service.process.wait(30)
+        assert 0 == service.process.wait(120)
 
 
 class TestOperator:
@@ -154,7 +154,7 @@ class TestOperator:
         commands = [("list",), ("count",), ("top",), ("list", "--queue", "out")]
 
         done = [
-            subprocess.run(service.command("queue", *command), capture_output=True, text=True, timeout=60)
+            subprocess.run(service.command("queue", *command), capture_output=True, text=True, timeout=120)
             for command in commands
         ]
 
@@ -166,7 +166,7 @@ class TestOperator:
         (tmp_path / "export").mkdir()
 
         command = service.command("queue", "import", str(tmp_path / "export"), "--queue", "out")
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
 
         assert "holds no messages" in done.stderr
         assert 2 == done.returncode
@@ -174,7 +174,7 @@ class TestOperator:
     def test_health_shows_it(self, proxying):
         service = proxying()
 
-        done = subprocess.run(service.command("health"), capture_output=True, text=True, timeout=60)
+        done = subprocess.run(service.command("health"), capture_output=True, text=True, timeout=120)
 
         assert "queues.out" in done.stdout
         assert 0 == done.returncode

@@ -10,7 +10,7 @@ class TestRun:
         started = next(line for line in map(json.loads, process.stdout) if line["event"] == "service.started")
 
         process.send_signal(signal.SIGTERM)
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=60)
 
         assert ("service.started", {"edges.fake": ["127.0.0.1:2525"]}) == (started["event"], started["addresses"])
         assert (0, "") == (process.returncode, errors)
@@ -22,13 +22,13 @@ class TestRun:
 
         process.send_signal(signal.SIGTERM)
 
-        assert ("", "") == process.communicate(timeout=10)
+        assert ("", "") == process.communicate(timeout=60)
         assert 0 == process.returncode
 
     def test_bad_configuration_starts_nothing_and_ends_with_78(self, spawn, chosen, state):
         process = spawn("run", *chosen, "--set", "edges.fake.max_sessions=0")
 
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=60)
 
         assert (78, "") == (process.returncode, output)
         assert "--set: edges.fake.max_sessions: 0 is not between 1 and 10000\n" in errors
@@ -37,7 +37,7 @@ class TestRun:
     def test_component_that_cannot_start_is_named_and_the_end_is_1(self, spawn, chosen):
         process = spawn("run", *chosen, "--set", 'edges.fake.banner="unbindable"')
 
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=60)
 
         assert (1, "") == (process.returncode, output)
         assert "mdacore: edges.fake: [Errno 98] Address already in use\n" == errors

@@ -7,6 +7,7 @@ import time
 import gevent
 import pytest
 from gevent.event import Event
+from gevent.exceptions import LoopExit
 
 from mdacore.log import get_log
 from mdacore.runtime import Deadline, Fence
@@ -27,7 +28,7 @@ def wait_in(deadlines, began=None):
     if began is not None:
         began.set()
     try:
-        Event().wait(10)
+        Event().wait(60)
     except Deadline as deadline:
         return deadline is call.expired, loop.now() - started_at
     finally:
@@ -35,12 +36,21 @@ def wait_in(deadlines, began=None):
     raise AssertionError("it was not interrupted")
 
 
+def wait_without_help(deadlines):
+    """Nothing but the deadline ever wakes this."""
+    call = deadlines.begin()
+    try:
+        Event().wait()
+    finally:
+        deadlines.end(call)
+
+
 class TestDeadlines:
     def test_a_call_is_interrupted_by_its_own_deadline_when_its_time_is_over(self, deadlines):
         is_own, took_s = wait_in(deadlines)
 
         assert is_own
-        assert 0.04 < took_s < 5
+        assert 0.04 < took_s < 60
 
     def test_each_of_many_has_all_of_its_time(self, deadlines):
         waiting = []
@@ -48,9 +58,9 @@ class TestDeadlines:
             waiting.append(gevent.spawn(wait_in, deadlines))
             gevent.sleep(0.02)
 
-        gevent.joinall(waiting, timeout=10)
+        gevent.joinall(waiting, timeout=60)
 
-        assert all(is_own and 0.04 < took_s < 5 for is_own, took_s in (one.get() for one in waiting))
+        assert all(is_own and 0.04 < took_s < 60 for is_own, took_s in (one.get() for one in waiting))
 
     def test_one_that_has_ended_is_not_interrupted_though_others_are(self, deadlines):
         other = gevent.spawn(wait_in, deadlines)
@@ -59,7 +69,7 @@ class TestDeadlines:
 
         gevent.sleep(0.1)  # longer than the limit: a Deadline that is left over would strike here
 
-        assert other.get(timeout=5)[0]
+        assert other.get(timeout=60)[0]
 
     def test_one_that_ends_another_in_its_last_moment_is_not_struck_for_it(self, deadlines):
         """Two are overdue in one moment, and what the first does then ends the second."""
@@ -69,7 +79,7 @@ class TestDeadlines:
         def first():
             call = deadlines.begin()
             try:
-                Event().wait(10)
+                Event().wait(60)
             except Deadline:
                 second.kill(block=False)
                 raise
@@ -77,7 +87,7 @@ class TestDeadlines:
                 deadlines.end(call)
 
         leader = gevent.spawn(first)
-        gevent.joinall([leader, second], timeout=5)
+        gevent.joinall([leader, second], timeout=60)
 
         assert second.ready()
         assert leader.ready()
@@ -86,7 +96,7 @@ class TestDeadlines:
         def twice():
             return wait_in(deadlines)[0] and wait_in(deadlines)[0]
 
-        assert gevent.spawn(twice).get(timeout=5)
+        assert gevent.spawn(twice).get(timeout=60)
 
     def test_one_that_begins_after_the_hub_was_blocked_has_all_of_its_time(self):
         """What blocked it is somebody else's; the loop's own time is still from before that."""
@@ -98,18 +108,37 @@ class TestDeadlines:
         call = deadlines.begin()
 
         with pytest.raises(Deadline):
-            Event().wait(10)
+            Event().wait(60)
         deadlines.end(call)
 
         assert time.monotonic() - began_at >= 0.2
-        assert other.get(timeout=5)[0]
+        assert other.get(timeout=60)[0]
 
-    def test_nothing_is_left_in_the_loop_when_all_have_ended(self, deadlines):
+    def test_the_loop_is_kept_alive_by_a_call_and_not_by_one_that_has_ended(self, deadlines):
+        with pytest.raises(Deadline):
+            wait_without_help(deadlines)
+
         call = deadlines.begin()
         deadlines.end(call)
         deadlines.end(call)
+        with pytest.raises(LoopExit):
+            Event().wait()
 
-        assert deadlines._timer is None  # a timer that is left would keep the loop, and so the process, alive
+    def test_a_call_that_begins_while_the_timer_of_earlier_ones_ticks_on_has_all_of_its_time(self, deadlines):
+        deadlines.end(deadlines.begin())
+        gevent.sleep(0.001)
+
+        is_own, took_s = wait_in(deadlines)
+
+        assert is_own
+        assert 0.04 < took_s < 60
+
+    def test_no_timer_is_left_a_tick_after_the_last_call(self, deadlines):
+        deadlines.end(deadlines.begin())
+
+        with gevent.Timeout(60):
+            while deadlines._timer is not None:
+                gevent.sleep(0.001)
 
 
 class TestNested:

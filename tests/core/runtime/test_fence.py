@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import gevent
 import pytest
+from gevent.event import Event
 from greenlet import GreenletExit
 
 from mdacore import LOCAL_ERROR, ComponentFailure, Deferral, Discard, Hold, MdaError, Rejection, Reply, StorageError
@@ -160,12 +161,14 @@ class TestBreaker:
             with pytest.raises(ComponentFailure):
                 fence.call(raising(ValueError("x")))
         clock.advance(5)
-        trial = gevent.spawn(attrs.evolve(fence, deadline_s=None).call, gevent.sleep, 0.02)
+        may_end = Event()
+        trial = gevent.spawn(attrs.evolve(fence, deadline_s=None).call, may_end.wait)
         gevent.sleep(0)
 
         with pytest.raises(SwitchedOff):
             fence.call(pytest.fail, "it was called")
 
+        may_end.set()
         trial.join()
         assert 0 == fence.call(int)
 

@@ -27,11 +27,11 @@ class Gate:
 
     def __call__(self) -> str:
         self._loop.run_callback_threadsafe(self._has_begun.set)
-        assert self._may_end.wait(10)
+        assert self._may_end.wait(60)
         return "through"
 
     def wait_until_begun(self) -> None:
-        assert self._has_begun.wait(10)
+        assert self._has_begun.wait(60)
 
     def open(self) -> None:
         self._may_end.set()
@@ -41,7 +41,7 @@ class Gate:
 def threads() -> Iterator[Threads]:
     threads = Threads(2)
     yield threads
-    threads.stop(10)
+    threads.stop(60)
 
 
 class TestCall:
@@ -56,7 +56,7 @@ class TestCall:
 
     def test_many_come_back_to_their_own_greenlets(self, threads: Threads) -> None:
         calls = [gevent.spawn(threads.call, lambda number=number: number) for number in range(500)]
-        gevent.joinall(calls, timeout=10)
+        gevent.joinall(calls, timeout=60)
 
         assert list(range(500)) == [call.value for call in calls]
         assert 0 == threads.in_hand
@@ -72,15 +72,15 @@ class TestCall:
     def test_no_more_threads_are_started_than_may_be(self, threads: Threads) -> None:
         before = count_threads()
 
-        gevent.joinall([gevent.spawn(threads.call, int) for _ in range(20)], timeout=10)
+        gevent.joinall([gevent.spawn(threads.call, int) for _ in range(20)], timeout=60)
 
         assert count_threads() <= before + 2
 
     def test_one_thread_takes_calls_in_their_order(self) -> None:
         threads, order = Threads(1), []
         calls = [gevent.spawn(threads.call, lambda number=number: order.append(number)) for number in range(50)]
-        gevent.joinall(calls, timeout=10)
-        threads.stop(10)
+        gevent.joinall(calls, timeout=60)
+        threads.stop(60)
 
         assert list(range(50)) == order
 
@@ -91,9 +91,9 @@ class TestCall:
 
         other = gevent.spawn(lambda: "ran")
 
-        assert "ran" == other.get(timeout=10)
+        assert "ran" == other.get(timeout=60)
         gate.open()
-        assert "through" == call.get(timeout=10)
+        assert "through" == call.get(timeout=60)
 
 
 class TestInterrupted:
@@ -124,18 +124,18 @@ class TestInterrupted:
         threads.join()
 
         assert [] == made
-        assert ["through", "through"] == [each.get(timeout=10) for each in busy]
+        assert ["through", "through"] == [each.get(timeout=60) for each in busy]
 
 
 class TestStop:
     def test_threads_end(self) -> None:
         before = count_threads()
         threads = Threads(4)
-        gevent.joinall([gevent.spawn(threads.call, int) for _ in range(20)], timeout=10)
+        gevent.joinall([gevent.spawn(threads.call, int) for _ in range(20)], timeout=60)
 
-        threads.stop(10)
+        threads.stop(60)
 
-        with gevent.Timeout(10):
+        with gevent.Timeout(60):
             while count_threads() > before:  # one that has ended takes a moment to leave the system's list
                 gevent.sleep(0)
 
@@ -149,7 +149,7 @@ class TestStop:
         gate.open()
 
         assert 1 == in_hand
-        assert "through" == call.get(timeout=10)
+        assert "through" == call.get(timeout=60)
 
     def test_what_waits_is_made_before(self) -> None:
         gate, made, threads = Gate(), [], Threads(1)
@@ -161,7 +161,7 @@ class TestStop:
         stopping = gevent.spawn(threads.stop)
         gevent.sleep(0)
         gate.open()
-        gevent.joinall([waiting, stopping], timeout=10, raise_error=True)
+        gevent.joinall([waiting, stopping], timeout=60, raise_error=True)
 
         assert [1] == made
 

@@ -19,7 +19,7 @@ def workers():
     yield workers
     workers.kill()
     workers.close()
-    assert workers.join(5)
+    assert workers.join(60)
 
 
 class TestRun:
@@ -29,7 +29,7 @@ class TestRun:
         for number in range(3):
             workers.run(lambda n, word: done.append((n, word, gevent.getcurrent())), number, "w")
         assert [] == done
-        workers.join(5)
+        workers.join(60)
 
         assert [(0, "w"), (1, "w"), (2, "w")] == [(number, word) for number, word, _ in done]
         assert gevent.getcurrent() not in [greenlet for *_, greenlet in done]
@@ -39,7 +39,7 @@ class TestRun:
 
         for _ in range(5):
             workers.run(lambda: greenlets.append(gevent.getcurrent()))
-            workers.join(5)
+            workers.join(60)
 
         assert 1 == len(set(greenlets))
 
@@ -48,7 +48,7 @@ class TestRun:
 
         def task() -> None:
             begun.append(1)
-            go_on.wait(5)
+            go_on.wait(60)
 
         for _ in range(10):
             workers.run(task)
@@ -56,15 +56,15 @@ class TestRun:
 
         assert 10 == len(begun)
         go_on.set()
-        assert workers.join(5)
+        assert workers.join(60)
 
     def test_nothing_that_one_task_bound_is_in_the_log_of_the_next(self, workers):
         bound = []
 
         workers.run(lambda: bind(queue_id="first"))
-        workers.join(5)
+        workers.join(60)
         workers.run(lambda: bound.append(dict(log._bound.get())))
-        workers.join(5)
+        workers.join(60)
 
         assert [{}] == bound
 
@@ -77,9 +77,9 @@ class TestRun:
             raise ZeroDivisionError
 
         workers.run(fail)
-        assert workers.join(5)
+        assert workers.join(60)
         workers.run(done.append, 1)
-        assert workers.join(5)
+        assert workers.join(60)
 
         assert ([ZeroDivisionError], [1]) == (reported, done)
 
@@ -88,22 +88,22 @@ class TestRun:
         """It strikes the greenlet at rest."""
         done = []
         workers.run(lambda: done.append(gevent.getcurrent()))
-        workers.join(5)
+        workers.join(60)
 
         gevent.get_hub().loop.run_callback(done.pop().throw, gevent.Timeout(1))
         if not is_given_before:
             gevent.sleep(0)
         workers.run(done.append, 1)
-        workers.join(5)
+        workers.join(60)
         workers.run(done.append, 2)
-        workers.join(5)
+        workers.join(60)
 
         assert [1, 2] == done
 
     def test_only_so_many_are_kept_at_rest(self, workers):
         for _ in range(IDLE_MAX + 10):
             workers.run(gevent.sleep, 0)
-        workers.join(5)
+        workers.join(60)
 
         assert IDLE_MAX == len(workers._idle)
 
@@ -122,9 +122,9 @@ class TestKill:
             workers.run(task)
         gevent.sleep(0)
         workers.kill()
-        assert workers.join(5)
+        assert workers.join(60)
         workers.run(ends.append, "next")
-        assert workers.join(5)
+        assert workers.join(60)
 
         assert ["interrupted", "interrupted", "next"] == ends
 
@@ -132,13 +132,13 @@ class TestKill:
         """Whether in a new greenlet or in one that was at rest: what it did before does not matter."""
         done, seen = [], []
         workers.run(done.append, "before")
-        workers.join(5)
+        workers.join(60)
 
         for number in range(2):
             workers.run(done.append, number)
         workers.kill(lambda *given: seen.append(given))
         workers.kill()
-        assert workers.join(5)
+        assert workers.join(60)
 
         assert (["before", 0, 1], []) == (done, seen)
 
@@ -149,8 +149,8 @@ class TestClose:
 
         for _ in range(3):
             workers.run(lambda: greenlets.append(gevent.getcurrent()))
-        workers.join(5)
+        workers.join(60)
         workers.close()
 
-        gevent.joinall(greenlets, timeout=5)
+        gevent.joinall(greenlets, timeout=60)
         assert all(greenlet.dead for greenlet in greenlets)

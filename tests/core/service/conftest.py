@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 PATCHED = "from gevent import monkey; monkey.patch_all()\n"
 
 

@@ -43,7 +43,7 @@ class Assembly:
 
 
 def run(scenario: str) -> list[str]:
-    done = subprocess.run([sys.executable, "-c", PRELUDE + scenario], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", PRELUDE + scenario], capture_output=True, text=True, timeout=120)
     assert 0 == done.returncode, done.stderr
     return [line for line in done.stdout.splitlines() if line.startswith(("bind ", "start ", "drain ", "stop ", "! "))]
 
@@ -80,7 +80,7 @@ except StartError as error:
             PRELUDE.replace("from gevent import monkey; monkey.patch_all()", "") + "Service(Assembly(edges=[])).start()"
         )
 
-        done = subprocess.run([sys.executable, "-c", scenario], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([sys.executable, "-c", scenario], capture_output=True, text=True, timeout=120)
 
         assert "RuntimeError: mdacore needs gevent's monkey patch" in done.stderr
 

@@ -201,7 +201,7 @@ class TestService:
         log = (folder / "log").read_text()
         port = int(re.search(r"127\.0\.0\.1:(\d+)", log)[1])
 
-        with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+        with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
             client.sendmail("a@example.org", "bob@example.test", b"Subject: x\r\n\r\nhello\r\n")
         wait_until(lambda: list((folder / "new/state").glob("**/new/*")), "the delivery")
 
@@ -224,7 +224,7 @@ class TestService:
 
         process.send_signal(signal.SIGTERM)
 
-        assert 0 == process.wait(30)
+        assert 0 == process.wait(120)
         assert not (folder / "run/mda.pid").exists()
 
     def test_a_pid_file_that_the_user_may_not_remove_is_left_empty(self, served):
@@ -233,7 +233,7 @@ class TestService:
 
         process.send_signal(signal.SIGTERM)
 
-        assert 0 == process.wait(30)
+        assert 0 == process.wait(120)
         assert "" == (folder / "run/mda.pid").read_text()
 
     def test_a_second_one_with_the_same_pid_file_does_not_start(self, served):
@@ -242,7 +242,7 @@ class TestService:
 
         second = subprocess.run(
             [MDACORE, "run", "--config", str(folder / "mda.toml"), "--state", str(folder / "other")],
-            capture_output=True, text=True, timeout=30, cwd="/",
+            capture_output=True, text=True, timeout=120, cwd="/",
         )  # fmt: skip
 
         assert 1 == second.returncode
@@ -257,7 +257,7 @@ def test_a_service_whose_state_folder_is_root_s_does_not_start_and_names_the_cur
     (public_folder / "run").mkdir()
     (public_folder / "new/state").mkdir(parents=True)
 
-    assert 1 == start(public_folder, opened).wait(30)
+    assert 1 == start(public_folder, opened).wait(120)
     state = f"{public_folder}/new/state"
     assert f"nobody may not write into the state folder; chown -R nobody {state}" in (public_folder / "log").read_text()
 
@@ -334,7 +334,7 @@ class TestOtherUsers:
     def test_mail_is_delivered_as_its_recipient_by_a_service_that_is_nobody(self, helped, public_folder, wait_until):
         process, port = helped(f"cat >{public_folder}/inbox/$1")
 
-        with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+        with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
             client.sendmail("a@example.org", ["daemon@example.test", "mail@example.test"], b"Subject: x\r\n\r\nhi\r\n")
         wait_until(lambda: (public_folder / "log").read_text().count("queue.delivered"), "the delivery")
 
@@ -342,14 +342,14 @@ class TestOtherUsers:
         assert {"daemon": "daemon", "mail": "mail"} == owners
         assert {"65534"} == ids_of(process.pid, "Uid")
         process.send_signal(signal.SIGTERM)
-        assert 0 == process.wait(30)
+        assert 0 == process.wait(120)
 
     def test_of_a_service_that_is_killed_neither_the_helper_nor_a_delivery_is_left(
         self, helped, public_folder, wait_until
     ):
         process, port = helped(f"echo $$ >{public_folder}/inbox/pid; exec sleep 600")
         helper = child_of(process.pid)
-        with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+        with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
             client.sendmail("a@example.org", ["daemon@example.test"], b"Subject: x\r\n\r\nhi\r\n")
         wait_until(lambda: (public_folder / "inbox/pid").exists() and (public_folder / "inbox/pid").read_text())
         delivery = int((public_folder / "inbox/pid").read_text())
@@ -376,7 +376,7 @@ def test_another_user_without_the_helper_is_an_error_of_configuration(public_fol
 
     checked = subprocess.run(
         [MDACORE, "check", "--config", f"{public_folder}/mda.toml", "--state", f"{public_folder}/state"],
-        capture_output=True, text=True, timeout=30, cwd="/",
+        capture_output=True, text=True, timeout=120, cwd="/",
     )  # fmt: skip
 
     assert 78 == checked.returncode

@@ -252,6 +252,6 @@ def test_a_server_in_this_process_runs_meanwhile(server):
     """The runner's sockets are gevent's: two conversations take turns."""
     talks = [gevent.spawn(run_dialogue, "S: 220 *\nC: a\nS: A\nC: QUIT\nS: QUIT\nS!", server) for _ in range(2)]
 
-    gevent.joinall(talks, raise_error=True, timeout=10)
+    gevent.joinall(talks, raise_error=True, timeout=60)
 
     assert all(talk.ready() for talk in talks)

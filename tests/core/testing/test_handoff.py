@@ -51,12 +51,12 @@ class TestAccept:
         handoff.is_held = True
         edge = gevent.spawn(handoff.accept, make_envelope())
 
-        assert handoff.arrived.wait(5)
+        assert handoff.arrived.wait(60)
         gevent.idle()
         assert not edge.ready()
 
         handoff.go_on.set()
-        edge.join(5)
+        edge.join(60)
         assert [250] == [reply.code for reply in edge.value]
 
 

@@ -67,7 +67,7 @@ def run(tmp_path):
     def run_pytest(text: str, *options: str):
         (tmp_path / "test_them.py").write_text(text)
         command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *options]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=240)
         return done.returncode, done.stdout + done.stderr
 
     return run_pytest

@@ -24,7 +24,7 @@ from mdacore.testing import CapturedLog, make_context
 from mdacore_policy_spamassassin import SpamAssassinConfig, SpamAssassinPolicy
 
 CLEAN = b"SPAMD/1.1 0 EX_OK\r\nContent-length: 23\r\nSpam: False ; -0.1 / 5.0\r\n\r\n" + b"DKIM_SIGNED,NO_RECEIVED"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 Script = Callable[[socket.socket], None]
 

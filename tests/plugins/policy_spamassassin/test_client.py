@@ -17,7 +17,7 @@ from mdacore_policy_spamassassin.spamc import Scan
 
 MESSAGE = b"Subject: hello\r\n\r\nHow are you?\r\n"
 CLEAN_SCAN = Scan(is_spam=False, score=-0.1, required=5.0, symbols=("DKIM_SIGNED", "NO_RECEIVED"))
-LONG_S = 30.0
+LONG_S = 60.0
 SHORT_S = 0.1
 
 
@@ -107,9 +107,14 @@ class TestDeadline:
 
     def test_it_ends_with_the_scan(self, fake):
         """A timer that is left behind would strike whatever this greenlet does next."""
-        client(fake.listen(), timeout_s=SHORT_S).scan(content())
+        for timeout_s in (SHORT_S, 2.0, 20.0):  # a machine that is too busy for one is given another
+            with contextlib.suppress(ScanFailed):
+                client(fake.listen(), timeout_s=timeout_s).scan(content())
+                break
+        else:
+            pytest.fail("no scan is in time")
 
-        assert not Event().wait(3 * SHORT_S)
+        assert not Event().wait(3 * timeout_s)
 
     def test_a_deadline_of_somebody_else_is_passed_on(self, fake):
         fake.script = lambda connection: Event().wait()

@@ -57,7 +57,7 @@ class TestAttempt:
         clock.advance(0.2)
 
         assert not is_early
-        assert {2, 5} == set(attempt.get(timeout=10))
+        assert {2, 5} == set(attempt.get(timeout=60))
 
     def test_without_a_delay_no_other_greenlet_runs_in_between(self, context: Context) -> None:
         relay = BlackholeRelay(BlackholeConfig(), context)

@@ -21,7 +21,7 @@ from mdacore_relay_lda import LdaRelay, PipeConfig, kinds
 from mdacore_relay_lda.child import Child, SpawnLauncher
 from mdacore_relay_lda.program import Command
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 MESSAGE = b"From: <alice@example.org>\r\nSubject: hello\r\n\r\nHow are you?\r\n"
 
 

@@ -20,7 +20,7 @@ from mdacore_relay_lda import DovecotLdaConfig, kinds
 LDA = "/usr/lib/dovecot/dovecot-lda"
 DOVECOT = "/usr/sbin/dovecot"
 NOBODY = 65534
-START_S = 20.0
+START_S = 60.0
 
 COMMON = """
 mail_location = maildir:~/Maildir

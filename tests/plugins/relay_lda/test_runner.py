@@ -15,8 +15,10 @@ from mdacore_relay_lda.program import Command
 from mdacore_relay_lda.result import Result
 from mdacore_relay_lda.runner import Runner
 
-LONG_S = 30.0
+LONG_S = 60.0
 SHORT_S = 0.3
+LIMITS_S = (SHORT_S, 3.0, 30.0)
+"""What a child needs to get somewhere nobody knows: more and more."""
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ class TestOverdue:
         result = run(script, limit_s=SHORT_S)
 
         assert result.is_overdue
-        assert time.monotonic() - began < 10 * SHORT_S
+        assert time.monotonic() - began < 30.0
         assert (True, 0) == (is_gone(launcher.children[0].pid), len(runner))
         with pytest.raises(ProcessLookupError):
             os.kill(launcher.children[0].pid, 0)
@@ -155,7 +157,7 @@ class TestOverdue:
         """Also what ignores SIGTERM while the child itself heeds it."""
         script = "sh -c \"trap '' TERM; echo \\$\\$ >$1/pid; while :; do sleep 60; done\" & wait"
 
-        result = run(script, limit_s=SHORT_S)
+        result = run_until(lambda _: read(tmp_path / "pid"), run, script)
 
         pid = int((tmp_path / "pid").read_text())
         assert signal.SIGTERM == result.signal
@@ -174,8 +176,10 @@ class TestOverdue:
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
         assert Result(status=0) == result
 
-    def test_case_083_sigterm_comes_first(self, run):
-        result = run("trap 'echo bye; exit 9' TERM; while :; do :; done", limit_s=SHORT_S, grace_s=5.0)
+    def test_case_083_sigterm_comes_first(self, run, tmp_path):
+        script = "trap 'echo bye; exit 9' TERM; >$1/begun; while :; do :; done"
+
+        result = run_until(lambda _: (tmp_path / "begun").exists(), run, script, grace_s=60.0)
 
         assert Result(status=9, is_overdue=True, output=b"bye\n") == result
 
@@ -188,9 +192,22 @@ class TestOverdue:
         assert before == count_fds()
 
     def test_a_child_that_writes_without_end_is_ended_too(self, run):
-        result = run("yes", limit_s=SHORT_S)
+        result = run_until(lambda result: result.output, run, "yes")
 
         assert (True, 4096) == (result.is_overdue, len(result.output))
+
+
+def read(path):
+    return path.exists() and path.read_text()
+
+
+def run_until(has_got_somewhere, run, script, **options):
+    """Run it under a limit that is long enough for that."""
+    for limit_s in LIMITS_S:
+        result = run(script, limit_s=limit_s, **options)
+        if has_got_somewhere(result):
+            break
+    return result
 
 
 class TestInterrupted:
@@ -266,20 +283,27 @@ class TestMany:
         os.close(null)
 
     def test_they_run_side_by_side(self, run):
-        began = time.monotonic()
+        """Each waits for all the others."""
+        script = "mktemp $1/begun.XXXXXX; until [ $(ls $1 | grep -c begun) = 10 ]; do sleep 0.02; done"
 
-        gevent.joinall([gevent.spawn(run, "sleep 0.3") for _ in range(10)], raise_error=True)
+        results = [job.get() for job in [gevent.spawn(run, script) for _ in range(10)]]
 
-        assert time.monotonic() - began < 1.5
+        assert [0] * 10 == [result.status for result in results]
 
-    def test_the_hub_goes_on_meanwhile(self, run):
-        ticks = []
-        ticker = gevent.spawn(lambda: [ticks.append(gevent.sleep(0.01)) for _ in range(1000)])
+    def test_the_hub_goes_on_meanwhile(self, run, tmp_path):
+        """The child waits for what the hub does."""
 
-        run("sleep 0.3")
+        def tick():
+            for _ in range(10):
+                gevent.sleep(0.01)
+            (tmp_path / "ticked").touch()
+
+        ticker = gevent.spawn(tick)
+
+        result = run("for i in $(seq 500); do [ -e $1/ticked ] && exit 0; sleep 0.1; done; exit 1")
 
         ticker.kill()
-        assert len(ticks) > 5
+        assert Result(status=0) == result
 
     def test_case_086_a_number_that_was_given_to_somebody_else_is_left_alone(self, run, launcher):
         """A reaped child's number may be another process's, and so may its group."""

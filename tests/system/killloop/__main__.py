@@ -23,7 +23,7 @@ from clients import Clients
 from host import Host
 
 DRAIN_S = 300.0
-SWEEP_S = 30.0
+SWEEP_S = 120.0
 """How long a started storage may take to remove files that no message names."""
 
 
@@ -61,7 +61,7 @@ def run_host(folder: Path, name: str, options: argparse.Namespace, counter: Coun
                 time.sleep(chance.uniform(0.1, 0.8))
             else:
                 host.wait_until_it_accepts()
-                clients.wait_for_an_answer()
+                clients.wait_for_answers()
                 time.sleep(chance.choice((chance.uniform(0, 0.05), chance.uniform(0, 0.3), chance.uniform(0, 1.5))))
             host.kill()
     finally:

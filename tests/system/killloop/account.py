@@ -13,8 +13,9 @@ import attrs
 from clients import Sent
 from host import Host
 
-RECORD_S = 2.0
-"""How long recording a delivery may take: one that is older when its process is killed is not to be repeated."""
+RECORD_S = 30.0
+"""How long recording a delivery may take, on a disk that is busy with others' files: one that is older when its process
+is killed is not to be repeated."""
 FILE_NAME = re.compile(r"(\d+)\.M(\d+)P(\d+)Q")
 FINAL_RECIPIENT = re.compile(rb"^Final-Recipient: rfc822; (\S+)\r?$", re.M)
 REPORT = re.compile(rb"^Content-Type: multipart/report;", re.M)

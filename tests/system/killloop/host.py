@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 PLUGINS = Path(__file__).parent / "plugins"
 MDACORE = str(Path(sys.executable).parent / "mdacore")
 CONFIG = """

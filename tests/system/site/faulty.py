@@ -88,7 +88,7 @@ class Faulty:
         gevent.sleep(3600)
 
     def _block(self):
-        until = time.monotonic() + 1.0
+        until = time.monotonic() + 3.0
         while time.monotonic() < until:
             pass
 

@@ -25,7 +25,7 @@ from mdacore.testing.messages import MESSAGE
 from mdacore.testing.relay import ScriptedRelay
 from mdacore.words import Envelope, Reply
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 POLL_S = 0.002
 Tables = Mapping[str, Mapping[str, Mapping[str, object]]]
 """Role, instance, key: ``{"relays": {"local": {"kind": "scripted"}}}``."""

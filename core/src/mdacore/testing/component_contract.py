@@ -26,7 +26,7 @@ from mdacore.testing.contexts import make_context
 from mdacore.testing.logs import CapturedLog
 from mdacore.testing.probes import SOON_S, few_descriptors, nothing_left, watched
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """A test that takes longer has met a component that hangs."""
 EVENT = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 

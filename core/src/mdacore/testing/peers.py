@@ -7,7 +7,7 @@ from typing import Protocol
 
 import attrs
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Peer(Protocol):

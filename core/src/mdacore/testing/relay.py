@@ -51,7 +51,7 @@ class ScriptedRelay:
     def destination(self, envelope: Envelope) -> str:
         return domain_of(envelope.recipients[0].address) if self._by_domain else ""
 
-    def wait_for(self, attempts: int, timeout_s: float = 5.0) -> None:
+    def wait_for(self, attempts: int, timeout_s: float = 60.0) -> None:
         """Block until this many attempts were made in all. Raises AssertionError after `timeout_s`."""
         while len(self.attempts) < attempts:
             self._seen.clear()

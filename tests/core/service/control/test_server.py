@@ -11,13 +11,14 @@ import sys
 import gevent
 import pytest
 from gevent import socket
+from gevent.event import Event
 
 from mdacore.service.control import ControlClient, ControlSocket, NotRunning, RequestFailed, server
 from mdacore.service.control.requests import MAX_REQUEST_BYTES, HealthOf, Ping, Store
 from mdacore.testing import CapturedLog
 from mdacore.words import StorageError
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Desk:
@@ -52,9 +53,14 @@ def log():
 
 
 @pytest.fixture
-def control(path, desk, log):
-    """Listening, and quick to lose its patience."""
-    control = ControlSocket(path, desk, log, patience_s=0.3)
+def patience_s():
+    return PATIENCE_S
+
+
+@pytest.fixture
+def control(path, desk, log, patience_s):
+    """Listening."""
+    control = ControlSocket(path, desk, log, patience_s=patience_s)
     control.start()
     yield control
     control.stop()
@@ -173,6 +179,11 @@ class TestItsFile:
 class TestHostilePeers:
     """Whatever they do, the next one is served, and what they cost is soon over."""
 
+    @pytest.fixture
+    def patience_s(self):
+        """Quickly lost."""
+        return 1.0
+
     @pytest.fixture(autouse=True)
     def goes_on(self, control, path):
         yield
@@ -205,12 +216,13 @@ class TestHostilePeers:
         assert send_until_refused(connection, b"x" * MAX_REQUEST_BYTES, pause_s=0.0) < 1000
 
     def test_whoever_never_reads_is_left(self, connect, desk):
-        serve, desk.serve = desk.serve, lambda *_: {"much": "x" * 4_000_000}
+        serve, is_served = desk.serve, Event()
+        desk.serve = lambda *_: is_served.set() or {"much": "x" * 4_000_000}
         connection = connect()
 
         connection.sendall(b'{"v":1,"do":"ping"}\n')
 
-        gevent.sleep(0.05)
+        assert is_served.wait(PATIENCE_S)
         desk.serve = serve
 
     def test_whoever_announces_a_message_and_sends_none_is_left(self, connect, desk):
@@ -227,8 +239,10 @@ class TestHostilePeers:
         for _ in range(60):
             connect()
 
-        gevent.sleep(0.05)
-
+        with gevent.Timeout(PATIENCE_S):
+            while control.health().facts["connections"] < server.CONNECTIONS_MAX:
+                gevent.sleep(0.001)
+        gevent.idle()
         assert server.CONNECTIONS_MAX >= control.health().facts["connections"] > 0
 
 

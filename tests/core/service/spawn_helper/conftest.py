@@ -47,7 +47,7 @@ class Broken(Script):
 
 serve(int(sys.argv[1]), [Script(), Program(), Broken()], int(sys.argv[2]))
 """
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @attrs.define

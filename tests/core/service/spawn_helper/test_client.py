@@ -48,7 +48,7 @@ def spawn(*values, output_fd=null_fd):
 def said(*values):
     read_fd, write_fd = os.pipe()
     _, exited = spawn(*values, output_fd=write_fd)
-    status = exited.get(timeout=10)
+    status = exited.get(timeout=60)
     close(write_fd)
     output = os.read(read_fd, 1000).decode().strip()
     close(read_fd)
@@ -102,7 +102,7 @@ said("daemon", "exit 0")
 before = count()
 for _ in range(20):
     _, exited = spawn("daemon", "exit 0")
-    exited.get(timeout=10)
+    exited.get(timeout=60)
 print(count() - before, len(helper._jobs))
 """)
 
@@ -111,7 +111,7 @@ print(count() - before, len(helper._jobs))
     def test_many_greenlets_may_ask_at_once(self, run):
         (answers,) = run("""
 jobs = [gevent.spawn(said, "daemon", f"echo {number}") for number in range(40)]
-gevent.joinall(jobs, timeout=20)
+gevent.joinall(jobs, timeout=60)
 print([job.value for job in jobs] == [(0, str(number)) for number in range(40)])
 """)
 
@@ -123,7 +123,7 @@ class TestEnds:
         lines = run("""
 process, exited = spawn("daemon", "sleep 600")
 process.signal_group(signal.SIGTERM)
-print(exited.get(timeout=10))
+print(exited.get(timeout=60))
 process.signal_group(signal.SIGKILL)
 print(*said("daemon", "echo on"))
 """)
@@ -154,7 +154,7 @@ pid = int(Path(f"/proc/self/task/{os.getpid()}/children").read_text())
 _, exited = spawn("daemon", "sleep 600")
 helper.stop()
 helper.stop()
-print(exited.get(timeout=1), Path(f"/proc/{pid}").exists())
+print(exited.get(timeout=60), Path(f"/proc/{pid}").exists())
 try:
     spawn("daemon", "id")
 except OSError as error:
@@ -173,7 +173,7 @@ class TestLoss:
 read_fd, write_fd = os.pipe()
 _, exited = spawn("daemon", "exec sleep 600", output_fd=write_fd)
 os.kill(int(Path(f"/proc/self/task/{os.getpid()}/children").read_text()), signal.SIGKILL)
-print(exited.get(timeout=10), helper.health().status.value)
+print(exited.get(timeout=60), helper.health().status.value)
 try:
     spawn("daemon", "id")
 except OSError as error:

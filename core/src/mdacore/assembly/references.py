@@ -18,6 +18,7 @@ from mdacore.assembly.wording import suggest
 from mdacore.queue import Route
 from mdacore.words import fold_domain
 
+_ANY_IPV4 = "0.0.0.0"  # noqa: S104 - for comparisons
 _NEEDED = {
     "edges": "nothing accepts mail",
     "queues": "nothing takes the mail on",
@@ -89,22 +90,37 @@ def check_paths(storages: Mapping[str, Instance[Any]], state_path: Path, report:
 
 
 def check_addresses(edges: Mapping[str, Instance[Any]], report: Report) -> None:
-    """Note an address that two edges would listen on. Port 0 is any free port."""
-    owners: dict[str, str] = {}
+    """Note an address that two edges would listen on: the same one, or one that is part of the other's."""
+    taken: list[tuple[Instance[Any], str]] = []
     for edge in edges.values():
         for path, address in _addresses(edge):
-            other = owners.setdefault(address.lower(), edge.label)
-            if other != edge.label and not address.endswith(":0"):
-                report.add(path, f"{address} is also listened on by {other}")
+            other = next((owner for owner, its in taken if owner is not edge and _collide(its, address)), None)
+            if other is not None:
+                report.add(path, f"{address} is also listened on by {other.label}")
+            taken.append((edge, address))
 
 
 def _addresses(edge: Instance[Any]) -> Iterator[tuple[KeyPath, str]]:
-    listen = getattr(edge.config, "listen", None)
-    path: KeyPath = (*edge.path, "listen")
-    if isinstance(listen, str):
-        yield path, listen
-    elif isinstance(listen, Sequence):
-        yield from (((*path, index), item) for index, item in enumerate(listen) if isinstance(item, str))
+    """What an edge listens on, by the convention of its keys: ``listen`` and ``listen_...`` are texts or lists."""
+    for field in attrs.fields(type(edge.config)) if attrs.has(type(edge.config)) else ():
+        if field.name != "listen" and not field.name.startswith("listen_"):
+            continue
+        listen, path = getattr(edge.config, field.name), (*edge.path, field.name)
+        if isinstance(listen, str):
+            yield path, listen
+        elif isinstance(listen, Sequence):
+            yield from (((*path, index), item) for index, item in enumerate(listen) if isinstance(item, str))
+
+
+def _collide(one: str, other: str) -> bool:
+    """Whether both cannot be bound. Port 0 is any free port; all of IPv6 takes IPv4 as well."""
+    one, other = one.lower(), other.lower()
+    host, _, port = one.rpartition(":")
+    other_host, _, other_port = other.rpartition(":")
+    if port != other_port or port == "0":
+        return False
+    hosts = {host, other_host}
+    return one == other or "[::]" in hosts or (_ANY_IPV4 in hosts and not any(name.startswith("[") for name in hosts))
 
 
 def _routes(path: KeyPath, keys: QueueKeys, report: Report) -> Iterator[Route]:

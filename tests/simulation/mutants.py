@@ -124,12 +124,25 @@ def a_pause_does_not_end(patch: pytest.MonkeyPatch) -> None:
 
 
 def what_waits_with_a_failed_probe_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    def pass_over(self, job, suspension):
+    def pass_over(self, lane, job, suspension, away_s):
         if suspension is None:
             self.release(job.claim)
+        lane.returning -= 1
         self.lanes.end(job.claim)
 
     patch.setattr(delivery.Delivery, "_pass_over", pass_over)
+
+
+def what_was_looked_at_is_given_back_as_before(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lanes.Lanes, "away_s", lambda *_: None)
+
+
+def what_was_looked_at_stays_away_for_hours(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(suspension.Suspension, "away_s", 3 * 3600.0)
+
+
+def what_waits_is_looked_at_with_probes_alone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(suspension, "REVIEW_EVERY_S", 1e9)
 
 
 def all_destinations_share_a_lane(patch: pytest.MonkeyPatch) -> None:
@@ -215,6 +228,9 @@ MUTANTS: tuple[Mutant, ...] = (
     a_dead_destination_is_never_left_alone,
     a_pause_does_not_end,
     what_waits_with_a_failed_probe_is_forgotten,
+    what_was_looked_at_is_given_back_as_before,
+    what_was_looked_at_stays_away_for_hours,
+    what_waits_is_looked_at_with_probes_alone,
     all_destinations_share_a_lane,
     a_foreign_timer_ends_whoever_meets_it,
     a_stop_does_not_wait_for_records,

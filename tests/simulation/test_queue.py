@@ -38,7 +38,7 @@ class TestReplay:
                 env={**os.environ, "PYTHONHASHSEED": hash_seed},
                 capture_output=True,
                 check=True,
-                timeout=120,
+                timeout=600,
             )
             digests.add(sha256(ran.stdout).hexdigest())
 

@@ -101,6 +101,18 @@ def entries(bench):
     return list(bench.storage.entries(Query()))
 
 
+def waiting_for(bench, domain):
+    """The recipients there whose messages are queued."""
+    return [entry.recipients[0][0] for entry in entries(bench) if entry.lane == f"local/{domain}"]
+
+
+def is_at_rest(bench):
+    """The last probe is over, and all is looked at that was claimed with it, or in a review all that there is."""
+    facts = bench.queue.health().facts
+    due = [one for one in entries(bench) if one.lane == "local/dead.test" and one.due_at <= bench.clock.now()]
+    return not facts["unsettled"] and (not due or "local/dead.test" in facts["full_lanes"])
+
+
 def last_out(bench, world, hours):
     """So much time, with a probe whenever one may be made."""
     end = bench.clock.monotonic() + hours * 3600
@@ -108,7 +120,7 @@ def last_out(bench, world, hours):
         probes = world.attempts_at("dead.test")
         bench.clock.advance(901)
         wait_until(lambda probes=probes: world.attempts_at("dead.test") > probes)
-        wait_until(lambda: not bench.queue.health().facts["unsettled"])
+        wait_until(lambda: is_at_rest(bench))
 
 
 def is_suspended(bench):
@@ -226,7 +238,7 @@ class TestSuspended:
         bench = make_down()
         bench.storage.write(dead(bench, make_envelope, 50), queue="main")
 
-        assert bench.queue.drain(5.0)
+        assert bench.queue.drain(60.0)
         assert 0 == bench.queue.health().facts["unsettled"]
 
     def test_health_says_until_when(self, make_down):
@@ -384,7 +396,7 @@ class TestEndOfLife:
             entry.recipients[0][0] for entry in entries(bench) if entry.lane == "local/dead.test"
         ]
 
-    def test_a_backlog_larger_than_a_claim_is_gone_through_in_a_roll_call(self, make_down, make_envelope, world):
+    def test_a_backlog_larger_than_a_claim_is_reviewed_every_hour(self, make_down, make_envelope, world):
         """450 wait; those that are too old are behind 250 that are not, as an operator's `retry` may have put them."""
         bench = make_down(lifetime_s=DAY_S)
         now = bench.clock.now()
@@ -397,14 +409,15 @@ class TestEndOfLife:
         ]
         bench.storage.write([*young, *old], queue="main")
 
-        last_out(bench, world, 4.25)
-        left = [entry for entry in entries(bench) if entry.lane == "local/dead.test"]
+        last_out(bench, world, 1.25)  # one of them is the probe before the review, and too old in the next
 
-        assert not [entry for entry in left if entry.recipients[0][0].startswith("old")]
-        assert max(entry.attempts for entry in left if not entry.recipients[0][0].startswith("first")) <= 2
+        assert not [to for to in waiting_for(bench, "dead.test") if to.startswith("old")]
+        left = [entry for entry in entries(bench) if not entry.recipients[0][0].startswith("first")]
+        assert 250 == len(left)
+        assert max(entry.attempts for entry in left) <= 1
 
-    def test_a_roll_call_goes_on_after_a_claim_that_was_full_of_other_mail(self, make_down, make_envelope, world):
-        """What is due for longer comes first: that a claim has no message of the lane does not say that it has none."""
+    def test_a_review_goes_on_beside_other_mail_that_is_due_for_longer(self, make_down, make_envelope, world):
+        """That a claim has no message of the lane does not say that it has none."""
         bench = make_down(lifetime_s=DAY_S, claims_max=10)
         now = bench.clock.now()
         in_front = dead(bench, make_envelope, 20)
@@ -412,10 +425,92 @@ class TestEndOfLife:
             NewMessage(envelope=make_envelope(f"bob@{n}.test"), lane=f"local/{n}.test", due_at=now) for n in range(40)
         ]
         old = dead(bench, make_envelope, 40, age_s=DAY_S)
-        for due_at, messages in ((now, in_front), (now + 14_000, others), (now + 14_100, old)):
+        for due_at, messages in ((now, in_front), (now + 3000, others), (now + 3100, old)):
             bench.storage.write([attrs.evolve(one, due_at=due_at) for one in messages], queue="main")
 
-        last_out(bench, world, 4)
+        last_out(bench, world, 1.0)
 
-        wait_until(lambda: len(in_front) + 3 == sum(entry.lane == "local/dead.test" for entry in entries(bench)))
-        assert now + 16 * 901 == bench.clock.now()
+        assert len(in_front) + 3 == len(waiting_for(bench, "dead.test"))
+        assert now + 4 * 901 == bench.clock.now()
+
+
+class TestLooks:
+    """Nothing that waits stays behind what has been looked at, and nothing is lost by a look."""
+
+    def test_each_probe_meets_what_waits_behind_the_last_one(self, make_down, make_envelope, world):
+        """250 wait, and the last of them is to be returned."""
+        bench = make_down()
+        bench.storage.write(dead(bench, make_envelope, 250, age_s=1.0), queue="main")
+        bench.storage.amend(Query(recipient="249@dead.test"), Change.BOUNCE)
+
+        for probes in (1, 2, 3):
+            assert not bench.log.find("queue.bounced")
+            bench.clock.advance(901)
+            wait_until(lambda probes=probes: world.attempts_at("dead.test") == 3 + probes)
+            wait_until(lambda: is_at_rest(bench))
+
+        assert 1 == len(bench.log.find("queue.bounced"))
+
+    def test_each_probe_is_another_message(self, make_down, make_envelope, world):
+        """One that its destination cannot bear would keep it suspended for ever, and have all attempts counted."""
+        bench = make_down()
+        bench.storage.write(dead(bench, make_envelope, 50, age_s=1.0), queue="main")
+
+        last_out(bench, world, 0.75)
+
+        probed = world.addresses()[3:]
+        assert 3 == len(probed) == len(set(probed))
+
+    def test_no_attempt_is_counted_however_often_they_are(self, make_down, make_envelope, world):
+        bench = make_down()
+        bench.storage.write(dead(bench, make_envelope, 250, age_s=1.0), queue="main")
+
+        last_out(bench, world, 3.0)
+
+        assert world.attempts_at("dead.test") == sum(entry.attempts for entry in entries(bench))
+
+    @pytest.mark.parametrize("hours", [0.25, 1.0], ids=["after-a-probe", "after-a-review"])
+    def test_when_the_destination_is_back_all_flows_at_once(self, make_down, make_envelope, world, hours):
+        bench = make_down()
+        bench.storage.write(dead(bench, make_envelope, 250, age_s=1.0), queue="main")
+        last_out(bench, world, hours)
+        tried = set(world.addresses())
+
+        world.down.clear()
+        bench.clock.advance(901)
+
+        wait_until(lambda: not [to for to in waiting_for(bench, "dead.test") if to not in tried])
+
+    def test_after_a_restart_it_is_due_but_for_what_a_review_has_put_off(self, make_down, make_envelope, world):
+        bench = make_down()
+        bench.storage.write(dead(bench, make_envelope, 250, age_s=1.0), queue="main")
+        last_out(bench, world, 0.75)
+
+        assert not [entry for entry in entries(bench) if not entry.attempts and entry.due_at > bench.clock.now()]
+
+        last_out(bench, world, 0.25)
+
+        assert {900} == {entry.due_at - bench.clock.now() for entry in entries(bench) if not entry.attempts}
+
+    def test_a_review_lets_others_have_their_turn(self, make_down, make_envelope, world):
+        """While one claim is being looked at, what is due elsewhere is claimed, though it is due for less long."""
+        bench = make_down(claims_max=20)
+        bench.storage.write(dead(bench, make_envelope, 300, age_s=1.0), queue="main")
+        last_out(bench, world, 0.75)
+        claimed = []
+        claim = bench.storage.claim
+
+        def watched(queue, limit, *, full_lanes=()):
+            given = claim(queue, limit, full_lanes=full_lanes)
+            if given and len(claimed) == 20:  # the probe and what came with it, and the first of the review
+                envelope = make_envelope("eve@alive.test")
+                other = NewMessage(envelope=envelope, lane="local/alive.test", due_at=bench.clock.now())
+                bench.storage.write([other], queue="main")
+            claimed.extend(one.lane for one in given)
+            return given
+
+        bench.storage.claim = watched
+        last_out(bench, world, 0.25)
+
+        assert len(claimed) > 300
+        assert claimed.index("local/alive.test") <= 3 * 20

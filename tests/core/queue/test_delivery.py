@@ -164,7 +164,7 @@ class TestFaults:
         relay = ScriptedRelay(lambda env, _: started.set() or gevent.sleep(3600), OK)
         bench = make_bench(relay)
         bench.queue.accept(envelope)
-        assert started.wait(5)
+        assert started.wait(60)
 
         bench.storage.crash()
 
@@ -279,7 +279,7 @@ class TestDrain:
         bench.relay.wait_for(1)
 
         gevent.spawn_later(0.01, may_end.set)
-        assert bench.queue.drain(5.0)
+        assert bench.queue.drain(60.0)
 
         assert 1 == len(settlements(bench, 1))
         assert [(0, "due"), (0, "due")] == [(entry.attempts, entry.state.value) for entry in entries(bench)]

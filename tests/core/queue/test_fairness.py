@@ -36,7 +36,7 @@ class Gate:
         count = len(self.delivered)
         self._free += 1
         self._turns.set()
-        with gevent.Timeout(10):
+        with gevent.Timeout(60):
             while len(self.delivered) == count:
                 gevent.sleep(0.001)
 
@@ -110,7 +110,7 @@ def test_under_a_constant_stream_of_new_mail_the_oldest_due_is_attempted_soon(qu
 def test_while_a_backlog_is_worked_off_new_mail_gets_its_share(queue, storage, gate, make_envelope):
     store_old(storage, make_envelope, 300)
     queue.start()
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         while queue.health().facts["unsettled"] < 50:
             gevent.sleep(0.001)
 

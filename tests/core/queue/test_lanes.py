@@ -6,8 +6,9 @@ import pytest
 
 from mdacore import Claim, QueueId, Reply
 from mdacore.queue import BoundRelay
-from mdacore.queue.lanes import Job, Lane, Lanes
-from mdacore.queue.suspension import FIRST_PAUSE_S, ROLL_CALL_S
+from mdacore.queue.lane import Job, Lane
+from mdacore.queue.lanes import CROWDED_OUT_S, OFF_MAX, Lanes
+from mdacore.queue.suspension import FIRST_PAUSE_S, REVIEW_EVERY_S
 from mdacore.runtime import Breaker
 from mdacore.testing import ManualClock, ScriptedRelay
 
@@ -36,27 +37,34 @@ def claimed(lanes: Lanes, number: int) -> Lane:
     return lanes.add(Job(claim=claim))
 
 
-def begin_roll_call(lanes: Lanes, clock: ManualClock) -> None:
-    """Its destination is down, and is down still when all that waits is to be gone through."""
+def begin_review(lanes: Lanes, clock: ManualClock) -> Lane:
+    """Its destination is down, and is down still when it is time to look at all that waits."""
     lane = claimed(lanes, 0)
     lanes.failed(lane, REFUSED, 0.5)
     lane.ready.clear()
-    clock.advance(ROLL_CALL_S)
+    clock.advance(REVIEW_EVERY_S)
     lanes.failed(lane, REFUSED, 0.5)
+    return lane
 
 
-class TestRollCall:
-    def test_while_the_pause_lasts_all_that_waits_may_be_claimed(self, lanes, clock):
-        begin_roll_call(lanes, clock)
-
-        for number in range(3):
-            claimed(lanes, number)
+class TestReview:
+    def test_while_the_pause_lasts_what_waits_may_be_claimed(self, lanes, clock):
+        begin_review(lanes, clock)
 
         assert set() == lanes.full
 
+    def test_one_claim_is_looked_at_before_the_next(self, lanes, clock):
+        """Else what is due elsewhere would wait until all of it is looked at."""
+        lane = begin_review(lanes, clock)
+        lane.returning = 1
+        looked_at = lanes.full
+        lane.returning = 0
+
+        assert ({DEAD}, set()) == (looked_at, lanes.full)
+
     def test_once_the_pause_is_over_nothing_is_claimed_beside_its_probe(self, lanes, clock):
-        """What cannot be gone through at once would fill all the room there is, for as long as the probe takes."""
-        begin_roll_call(lanes, clock)
+        """What cannot be looked at at once would fill all the room there is, for as long as the probe takes."""
+        begin_review(lanes, clock)
         clock.advance(2 * FIRST_PAUSE_S)
         may_be_probed = lanes.full
 
@@ -65,10 +73,50 @@ class TestRollCall:
         assert (set(), {DEAD}) == (may_be_probed, lanes.full)
 
     def test_nor_while_its_relay_is_switched_off(self, lanes, clock, breaker):
-        """It would be claimed and put off from second to second, an attempt counted each time."""
-        begin_roll_call(lanes, clock)
+        """It would be claimed and given back from second to second."""
+        begin_review(lanes, clock)
         clock.advance(2 * FIRST_PAUSE_S)
 
         breaker.failed("fault", 0)
 
         assert {DEAD} == lanes.full
+
+    def test_the_next_pause_is_none(self, lanes, clock):
+        lane = begin_review(lanes, clock)
+        clock.advance(2 * FIRST_PAUSE_S)
+
+        lanes.failed(lane, REFUSED, 0.5)
+
+        assert {DEAD} == lanes.full
+
+
+class TestOff:
+    """Lanes whose relay is switched off, and which hold nothing."""
+
+    @pytest.fixture
+    def forget(self, lanes, breaker):
+        breaker.failed("fault", 0)
+
+        def forget_(name: str) -> Lane:
+            lane = lanes.add(Job(claim=Claim(queue_id=QueueId(name), queue="main", lane=name, attempt=1)))
+            lane.ready.clear()
+            lanes.forget_if_idle(lane)
+            return lane
+
+        return forget_
+
+    def test_they_are_full_until_it_is_tried_again(self, lanes, clock, forget):
+        forget("local/one.test")
+        while_off = lanes.full
+
+        clock.advance(5)
+
+        assert ({"local/one.test"}, set()) == (while_off, lanes.full)
+
+    def test_so_many_are_remembered_and_of_others_it_says_so(self, lanes, forget):
+        first = forget("local/first.test")
+        for number in range(OFF_MAX):
+            last = forget(f"local/{number}.test")
+
+        assert OFF_MAX == len(lanes.full)
+        assert (None, CROWDED_OUT_S) == (lanes.away_s(first), lanes.away_s(last))

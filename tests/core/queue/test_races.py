@@ -45,9 +45,9 @@ class SlowStorage(MemoryStorage):
         gevent.sleep(0.005)
         return super().settle(claim, settlement)
 
-    def release(self, claim):
+    def release(self, claim, *, due_at=None):
         gevent.sleep(0.005)
-        return super().release(claim)
+        return super().release(claim, due_at=due_at)
 
 
 class SlowReading(MemoryStorage):
@@ -65,9 +65,9 @@ class SlowReading(MemoryStorage):
 class SlowRelease(MemoryStorage):
     """A release that is cut short while it waits for its commit does not happen."""
 
-    def release(self, claim):
+    def release(self, claim, *, due_at=None):
         gevent.sleep(0.005)
-        return super().release(claim)
+        return super().release(claim, due_at=due_at)
 
 
 def bench_on(make_bench, storage_class, relay=None, **changes):
@@ -158,7 +158,7 @@ class TestStop:
         """Nothing was attempted: a claim without an end would count as a crash at the next start."""
         bench = bench_on(make_bench, SlowReading)
         bench.storage.write([make_new("bob@example.test")], queue="main")
-        bench.storage.is_reading.wait(5)
+        bench.storage.is_reading.wait(60)
 
         bench.queue.stop()
 
@@ -182,7 +182,7 @@ class TestDrain:
             bench.queue.accept(make_envelope(f"user{number}@example.test"))
         bench.relay.wait_for(1)
 
-        assert bench.queue.drain(5.0)
+        assert bench.queue.drain(60.0)
 
         assert "active" not in [state for state, _ in states(bench)]
 

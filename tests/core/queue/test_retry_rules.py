@@ -51,7 +51,7 @@ class TestQueue:
         bench.queue.accept(make_envelope("a@quick.test", "b@slow.test", received_at=clock.now()))
         due = []
         for count in range(1, 4):
-            with gevent.Timeout(5):
+            with gevent.Timeout(60):
                 while len(storage.settled) < count:
                     gevent.sleep(0.001)
             due.append(storage.settled[count - 1][1].due_at - clock.now())

@@ -121,7 +121,7 @@ def test_mail_that_comes_meanwhile_is_accepted_and_waits(make_queue, storage, ma
 
     def attempt(envelope, _):
         if envelope.recipients[0].address == "suspect@example.test":
-            go_on.wait(5)
+            go_on.wait(60)
         return {0: Reply(code=250)}
 
     relay = ScriptedRelay(attempt)
@@ -146,7 +146,7 @@ def test_another_queue_of_the_process_waits_too(make_queue, storage, make_new, m
     go_on, isolation = Event(), Isolation()
 
     def hang(envelope, _):
-        go_on.wait(5)
+        go_on.wait(60)
         return {0: Reply(code=250)}
 
     suspects, others = ScriptedRelay(hang), ScriptedRelay()
@@ -170,7 +170,7 @@ def test_what_is_in_hand_when_a_suspect_turns_up_is_finished_first(make_queue, s
     def hang_first(envelope, attempt):
         if envelope.recipients[0].address == "slow@example.test":
             watch.together.append(["slow@example.test"])
-            go_on.wait(5)
+            go_on.wait(60)
             return {0: Reply(code=250)}
         return watch._attempt(envelope, attempt)
 

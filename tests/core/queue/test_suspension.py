@@ -1,11 +1,11 @@
-"""A suspension by itself: its pauses, its roll calls, and what health says of it."""
+"""A suspension by itself: its pauses, its reviews, and what health says of it."""
 
 from __future__ import annotations
 
 import pytest
 
 from mdacore import Reply
-from mdacore.queue.suspension import FIRST_PAUSE_S, ROLL_CALL_S, Suspension, facts, sentence
+from mdacore.queue.suspension import FIRST_PAUSE_S, REVIEW_EVERY_S, Suspension, facts, sentence
 from mdacore.testing import ManualClock
 
 REFUSED = Reply.parse("451 4.4.1 Connection refused")
@@ -63,25 +63,40 @@ class TestPause:
         assert TIMED_OUT == suspension.reply
 
 
-class TestRollCall:
-    def test_it_is_called_with_the_first_failed_probe_after_its_time(self, clock, suspension):
-        clock.advance(ROLL_CALL_S - 1)
+class TestReview:
+    def test_it_is_in_the_first_pause_after_its_time(self, clock, suspension):
+        clock.advance(REVIEW_EVERY_S - 1)
         suspension.prolong(REFUSED, EVEN)
-        was_called = suspension.is_called
+        was_review = suspension.is_review
         clock.advance(1)
         suspension.prolong(REFUSED, EVEN)
 
-        assert (False, True) == (was_called, suspension.is_called)
+        assert (False, True) == (was_review, suspension.is_review)
 
     def test_and_then_not_again_before_as_long(self, clock, suspension):
-        clock.advance(ROLL_CALL_S)
+        clock.advance(REVIEW_EVERY_S)
         suspension.prolong(REFUSED, EVEN)
-        suspension.is_called = False
-        clock.advance(ROLL_CALL_S - 1)
-
+        clock.advance(REVIEW_EVERY_S - 1)
+        suspension.prolong(REFUSED, EVEN)
+        was_review = suspension.is_review
+        clock.advance(1)
         suspension.prolong(REFUSED, EVEN)
 
-        assert not suspension.is_called
+        assert (False, True) == (was_review, suspension.is_review)
+
+    def test_what_was_looked_at_stays_away_until_the_pause_is_over(self, clock, suspension):
+        """So a review has an end."""
+        clock.advance(REVIEW_EVERY_S)
+        suspension.prolong(REFUSED, EVEN)
+        clock.advance(20)
+        during = suspension.away_s
+        clock.advance(1000)
+
+        assert (100.0, 0.0) == (during, suspension.away_s)
+
+    def test_in_any_other_pause_it_is_due_at_once(self, suspension):
+        """The destination may be back before the pause is over, or the process begin anew."""
+        assert 0.0 == suspension.away_s
 
 
 class TestHealth:

@@ -7,6 +7,7 @@ from gevent.event import Event
 
 from mdacore import Hold, MdaError, NewMessage, Query, Reply, State, StorageError
 from mdacore.queue import BoundPolicy, BoundRelay, Route
+from mdacore.queue.lanes import CROWDED_OUT_S
 from mdacore.runtime import Breaker
 from mdacore.testing import CapturedLog, ManualClock, MemoryStorage, ScriptedRelay
 
@@ -28,10 +29,10 @@ class CountingStorage(MemoryStorage):
         self.claimed += len(claims)
         return claims
 
-    def release(self, claim):
+    def release(self, claim, *, due_at=None):
         self._fail("release")
         self.released += 1
-        super().release(claim)
+        super().release(claim, due_at=due_at)
 
 
 @pytest.fixture
@@ -122,6 +123,23 @@ class TestOff:
         assert (30, 30) == (bench.storage.claimed, bench.storage.released)
         assert {(State.DUE, 0)} == {(entry.state, entry.attempts) for entry in entries(bench)[3:]}
 
+    def test_nor_are_lanes_of_which_there_are_too_many_to_remember(self, make_off, make_envelope, monkeypatch):
+        """Their mail is due again after a while, and lost to nobody."""
+        monkeypatch.setattr("mdacore.queue.lanes.OFF_MAX", 1 + 10)  # the lane that has switched it off is one
+        bench = make_off(by_domain=True)
+        bench.storage.write([stored(bench, make_envelope(f"bob@{number}.test")) for number in range(30)], queue="main")
+        wait_until(lambda: bench.storage.released >= 30 and not bench.queue.health().facts["unsettled"])
+        let_run()
+        due = [entry.due_at - bench.clock.now() for entry in entries(bench)[3:]]
+
+        claimed = bench.storage.claimed
+        bench.clock.advance(CROWDED_OUT_S)
+        settlements(bench, 3 + 33)
+
+        assert (10, 20) == (due.count(0), due.count(CROWDED_OUT_S))
+        assert claimed <= 2 * 30
+        assert [] == entries(bench)
+
     def test_other_relays_go_on(self, make_off, make_envelope):
         other = ScriptedRelay()
         bench = make_off(
@@ -139,7 +157,7 @@ class TestOff:
         bench = make_off()
         bench.queue.accept(make_envelope("bob@example.test"))
 
-        assert bench.queue.drain(5.0)
+        assert bench.queue.drain(60.0)
 
         assert 0 == bench.queue.health().facts["unsettled"]
 

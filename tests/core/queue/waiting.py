@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import gevent
 
-PATIENCE_S = 5
+PATIENCE_S = 60
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

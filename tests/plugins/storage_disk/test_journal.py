@@ -16,6 +16,7 @@ ID = QueueId("x" * 17)
 EVENTS = [
     Claimed(queue_id=ID, at=1.0),
     Released(queue_id=ID, at=2.0),
+    Released(queue_id=ID, at=2.5, due_at=90.0),
     Settled(
         queue_id=ID,
         at=3.5,

@@ -179,7 +179,7 @@ class Life:
 
     def release(self, name, claim):
         self.promises.attempts[name] -= 1
-        self.storage.release(claim)
+        self.storage.release(claim, due_at=self.clock.now())
 
     def hold(self, name):
         assert len(self.storage.amend(Query(recipient=f"{name}@0.test"), Change.HOLD)) == 1
@@ -464,4 +464,4 @@ class TestSimulator:
         except StorageError:
             return True
         moments = [moment for moment in telling(life.moments) if moment.syncs > number]
-        return any(first_violation(moments, at_most=at_most) for at_most in (1, 12))
+        return any(first_violation(moments, at_most=at_most) for at_most in (1, 12, 48))

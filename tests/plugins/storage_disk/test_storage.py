@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -300,11 +301,40 @@ class TestStop:
         gevent.idle()
 
         storage.stop()
-        gevent.joinall(writers, timeout=5)
+        gevent.joinall(writers, timeout=60)
 
         assert all(writer.value or isinstance(writer.exception, StorageError) for writer in writers)
         stored = {writer.value[0] for writer in writers if writer.value}
         assert stored == {entry.queue_id for entry in listed(open_storage())}
+
+
+class TestRelease:
+    def test_what_is_given_back_as_before_is_logged_as_it_always_was(self, storage, clock, path):
+        """An earlier version reads it."""
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+
+        storage.release(claim)
+
+        (line,) = log_files(path)[0].read_text().splitlines()
+        assert {"at": clock.now(), "id": claim.queue_id, "did": "released"} == json.loads(line[9:])
+
+    def test_the_log_says_until_when_it_was_given_back(self, storage, clock, path):
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+
+        storage.release(claim, due_at=clock.now() + 60)
+
+        (line,) = log_files(path)[0].read_text().splitlines()
+        assert clock.now() + 60 == json.loads(line[9:])["due_at"]
+
+    @pytest.mark.parametrize("due_at", [float("nan"), float("inf")])
+    def test_a_time_that_is_none_changes_nothing(self, storage, clock, due_at):
+        """Else the message would never be due again."""
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+
+        with pytest.raises(StorageError):
+            storage.release(claim, due_at=due_at)
+
+        assert [claim] == list(storage.renew([claim]))
 
 
 class TestInterruption:
@@ -314,7 +344,7 @@ class TestInterruption:
         gevent.idle()
         claimer.kill()
 
-        with gevent.Timeout(5):
+        with gevent.Timeout(60):
             while len(again := storage.claim("main", 9)) < 5:
                 for claim in again:
                     storage.release(claim)

@@ -37,7 +37,7 @@ class TestWait:
         clock.advance(59)
         assert not greenlet.ready()
         clock.advance(1)
-        greenlet.get(timeout=5)
+        greenlet.get(timeout=60)
 
     def test_it_ends_when_the_next_message_is_due(self, alarm, clock):
         alarm.looked(1030.0)
@@ -46,14 +46,14 @@ class TestWait:
         clock.advance(29)
         assert not greenlet.ready()
         clock.advance(1)
-        greenlet.get(timeout=5)
+        greenlet.get(timeout=60)
 
     def test_it_ends_at_once_for_a_message_that_is_due(self, alarm):
         greenlet = waiting(alarm)
 
         alarm.offer(999.0)
 
-        greenlet.get(timeout=5)
+        greenlet.get(timeout=60)
 
     def test_an_earlier_message_brings_its_end_forward(self, alarm, clock):
         alarm.looked(1050.0)
@@ -64,7 +64,7 @@ class TestWait:
         clock.advance(9)
         assert not greenlet.ready()
         clock.advance(1)
-        greenlet.get(timeout=5)
+        greenlet.get(timeout=60)
 
     def test_a_later_message_does_not_put_it_off(self, alarm, clock):
         alarm.looked(1010.0)
@@ -73,7 +73,7 @@ class TestWait:
 
         clock.advance(10)
 
-        greenlet.get(timeout=5)
+        greenlet.get(timeout=60)
 
     def test_what_came_between_the_look_and_the_wait_is_not_missed(self, alarm):
         alarm.offer(1000.0)
@@ -85,7 +85,7 @@ class TestWait:
 
         alarm.offer(1000.0)
 
-        gevent.joinall(greenlets, timeout=5)
+        gevent.joinall(greenlets, timeout=60)
         assert all(greenlet.ready() for greenlet in greenlets)
 
     def test_a_killed_waiter_leaves_no_greenlet_behind(self, alarm, clock):

@@ -69,7 +69,7 @@ class TestNumbers:
         killed.kill()
         reservations.go.set()
 
-        assert 1 == len(other.get(timeout=5))
+        assert 1 == len(other.get(timeout=60))
 
 
 class TestArrival:

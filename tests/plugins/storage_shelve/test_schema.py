@@ -146,7 +146,6 @@ class TestPlans:
             sql.FIND_KEY,
             sql.FORGET_KEYS,
             sql.REMOVE,
-            sql.RELEASE,
             sql.SET_ASIDE,
             sql.FIND_DUE,
             sql.CLAIM,
@@ -172,6 +171,11 @@ class TestPlans:
 
     def test_deferring_finds_each_row_by_its_number(self, connection):
         plan = connection.execute(f"EXPLAIN QUERY PLAN {sql.defer_messages(2)}", [0] * 10).fetchall()
+
+        assert "SEARCH message USING INTEGER PRIMARY KEY (rowid=?)" in [step for *_, step in plan]
+
+    def test_giving_back_finds_each_row_by_its_number(self, connection):
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {sql.release_messages(2)}", [0] * 4).fetchall()
 
         assert "SEARCH message USING INTEGER PRIMARY KEY (rowid=?)" in [step for *_, step in plan]
 

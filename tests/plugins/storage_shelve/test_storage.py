@@ -135,7 +135,7 @@ class TestStop:
         gevent.idle()
 
         storage.stop()
-        gevent.joinall(writers, timeout=5)
+        gevent.joinall(writers, timeout=60)
 
         stored = {writer.value[0] for writer in writers if writer.value}
         assert all(writer.value or isinstance(writer.exception, StorageError) for writer in writers)
@@ -464,6 +464,31 @@ class TestSettle:
             storage.write([new(clock, due_at=due_at)], queue="main")
 
 
+class TestRelease:
+    def test_a_hundred_claims_are_given_back_with_a_few_syncs(self, storage, clock, monkeypatch):
+        """As a failed probe does it; each waits a moment for the others."""
+        given = claims(storage.write([new(clock, claim=True) for _ in range(100)], queue="main"))
+        commits = []
+        commit = storage._engine._group._commit
+        monkeypatch.setattr(storage._engine._group, "_commit", lambda jobs: commits.append(len(jobs)) or commit(jobs))
+
+        hands = [gevent.spawn(storage.release, claim, due_at=clock.now() + 60) for claim in given]
+        gevent.joinall(hands, raise_error=True)
+
+        assert 100 == sum(commits)
+        assert len(commits) <= 3
+
+    @pytest.mark.parametrize("due_at", [float("nan"), float("inf")])
+    def test_a_time_that_is_none_changes_nothing(self, storage, clock, due_at):
+        """Else the message would never be due again."""
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+
+        with pytest.raises(StorageError):
+            storage.release(claim, due_at=due_at)
+
+        assert [claim] == list(storage.renew([claim]))
+
+
 class TestAmend:
     def test_every_message_is_logged_by_its_id(self, storage, clock, log):
         """I2: whoever drops a recipient says so."""
@@ -548,7 +573,7 @@ class TestAmend:
 
         storage.amend(Query(), Change.RELEASE)
 
-        waiter.get(timeout=5)
+        waiter.get(timeout=60)
 
 
 class TestWait:
@@ -562,7 +587,7 @@ class TestWait:
 
         clock.advance(30)
 
-        waiter.get(timeout=5)
+        waiter.get(timeout=60)
 
     def test_it_ends_when_a_deferred_message_is_due_again(self, storage, clock):
         (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
@@ -574,7 +599,7 @@ class TestWait:
         clock.advance(29)
         assert not waiter.ready()
         clock.advance(1)
-        waiter.get(timeout=5)
+        waiter.get(timeout=60)
         assert 1 == len(storage.claim("main", 1))
 
     def test_after_a_restart_it_knows_when(self, storage, clock, open_storage):
@@ -587,7 +612,7 @@ class TestWait:
         clock.advance(29)
         assert not waiter.ready()
         clock.advance(1)
-        waiter.get(timeout=5)
+        waiter.get(timeout=60)
 
     def test_with_more_to_claim_it_does_not_wait(self, storage, clock):
         storage.write([new(clock), new(clock)], queue="main")
@@ -671,8 +696,8 @@ class TestInterruption:
             def execute(self, statement, *values):
                 if statement == sql.CLAIM:
                     self.claims.set()
-                    assert self.may_claim.wait(10)
-                if statement == sql.RELEASE and self.is_locked:
+                    assert self.may_claim.wait(60)
+                if statement == sql.release_messages(1) and self.is_locked:
                     self.has_refused = True
                     raise sqlite3.OperationalError("database is locked")
                 return self.connection.execute(statement, *values)

@@ -262,7 +262,7 @@ class TestCheck:
         store = Store.open(path)
         group = GroupCommit(store.committer)
         upkeep = Upkeep(store, group, log_max_pages=100, clock=clock, log=log)
-        gevent.joinall(upkeep._greenlets[1:], timeout=10)
+        gevent.joinall(upkeep._greenlets[1:], timeout=60)
         upkeep.tick()
         upkeep.stop()
         group.stop()
@@ -288,7 +288,7 @@ class TestCheck:
             interrupted = threading.Event()
 
             def check(self):
-                assert self.interrupted.wait(10)
+                assert self.interrupted.wait(60)
                 return ""
 
             def interrupt(self):

@@ -38,6 +38,7 @@ class Row:
     Attributes:
         is_orphan: claimed, and the claim went to nobody that knows of it: only a restart, or the lease's end, frees it.
         lease_ends_at: on the monotonic clock; infinite where a claim lasts as long as its process.
+        free_since: on the monotonic clock.
     """
 
     queue_id: QueueId
@@ -51,6 +52,7 @@ class Row:
     is_claimed: bool = False
     is_orphan: bool = False
     lease_ends_at: float = math.inf
+    free_since: float = 0.0
     unsettled: int = 0
     must_bounce: bool = False
     is_delay_reported: bool = False
@@ -109,12 +111,13 @@ class Disk:
         leased = [row.lease_ends_at - monotonic for row in self.rows.values() if row.is_claimed]
         return max(0.001, min([*waiting, *leased], default=math.inf))  # epoch seconds in a float are good for 0.2 µs
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Claim, due_at: float | None = None) -> None:
         """Back, uncounted."""
         row = self.owned(claim)
-        self._ledger.releasing(row, claim)
-        row.is_claimed = False
+        self._ledger.releasing(row, claim, due_at)
+        row.is_claimed, row.free_since = False, self._monotonic()
         row.attempts -= 1
+        row.due_at = row.due_at if due_at is None else due_at
         self.changed.set()
 
     def settle(self, claim: Claim, settlement: Settlement) -> list[QueueId]:
@@ -180,12 +183,14 @@ class Disk:
             accepted_at=message.envelope.received_at,
             due_at=message.due_at,
             held=message.held,
+            free_since=self._monotonic(),
         )
         self.rows[row.queue_id] = row
         self._ledger.inserted(row)
         return self._claim(row) if message.claim and not message.held else row.queue_id
 
     def _claim(self, row: Row) -> Claim:
+        self._ledger.claimed(row, min(self._monotonic() - row.free_since, self.now() - row.due_at))
         row.attempts += 1
         row.epoch += 1
         row.is_claimed = True
@@ -210,7 +215,7 @@ class Disk:
                 self._free(row)
 
     def _free(self, row: Row) -> None:
-        row.is_claimed, row.is_orphan = False, False
+        row.is_claimed, row.is_orphan, row.free_since = False, False, self._monotonic()
         row.unsettled += 1
 
     def _apply(self, row: Row, settlement: Settlement) -> None:
@@ -219,7 +224,7 @@ class Disk:
         if left:
             row.envelope = attrs.evolve(row.envelope, recipients=left)
             row.due_at, row.held = settlement.due_at, settlement.held
-            row.is_claimed, row.unsettled = False, 0
+            row.is_claimed, row.unsettled, row.free_since = False, 0, self._monotonic()
         else:
             del self.rows[row.queue_id]
         self.changed.set()

@@ -28,6 +28,7 @@ from mdacore import (
     split_address,
 )
 from mdacore.contracts import SUSPECT_AFTER
+from mdacore.queue.suspension import REVIEW_EVERY_S
 from mdacore.testing import CapturedLog
 from queuesim.plan import Message
 
@@ -44,9 +45,16 @@ NAMED = re.compile(r"^Final-Recipient: (?:rfc822|utf-8); (\S+)\r\nAction: (\S+)\
 Place = tuple[QueueId, int]
 """One recipient of one stored message."""
 NOT_REPORTED = "the relay never said so"
+PAUSE_MAX_S = 990.0
+"""The longest pause of a suspension."""
 DOWN_WITHIN_S = 50.0
 DOWN_MAX = 8
 """How often a destination may be found down in so short a time: what runs when it goes down, and one probe."""
+
+LOOKED_AT_WITHIN_S = REVIEW_EVERY_S + 2 * PAUSE_MAX_S + 60.0
+"""For how long what is due may wait until it is claimed, however much waits before it."""
+LOOKS_MAX = 40
+"""How often one message may be claimed in a siege: twice for each probe."""
 
 
 @attrs.define
@@ -88,6 +96,7 @@ class Ledger:
     monotonic: Callable[[], float]
     has_leases: bool
     is_poison: bool
+    is_siege: bool
     log: CapturedLog = attrs.field(factory=CapturedLog)
     problems: list[str] = attrs.field(factory=list)
     trace: list[str] = attrs.field(factory=list)
@@ -153,9 +162,15 @@ class Ledger:
             self.must(key not in self.places, f"I2: {key} is stored twice")
             self.places[key] = (row.queue_id, recipient.number)
 
-    def releasing(self, row: Row, claim: Claim) -> None:
+    def claimed(self, row: Row, waited_s: float) -> None:
+        """A claim begins, of what was due and nobody's for so long."""
+        if self.is_siege:
+            self.must(waited_s <= LOOKED_AT_WITHIN_S, f"{row.queue_id} waited {waited_s:.0f} s until it was looked at")
+            self.must(row.epoch <= LOOKS_MAX, f"{row.queue_id} was claimed {row.epoch} times")
+
+    def releasing(self, row: Row, claim: Claim, due_at: float | None) -> None:
         """A claim is given back as if it had not been."""
-        self.note(f"{row.queue_id} released")
+        self.note(f"{row.queue_id} released" + ("" if due_at is None else f" for {due_at - self.now():.0f} s"))
         for number in (rcpt.number for rcpt in row.envelope.recipients):
             given = [one for one in self.deliveries[row.queue_id, number] if one.epoch == claim.epoch]
             self.must(

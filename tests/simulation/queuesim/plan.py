@@ -60,6 +60,8 @@ class Plan:
         outages: domains with the moments from and until when they are down, whatever else is calm.
         is_fairness: only ``dead.test`` misbehaves, and mail for others must be quick.
         is_poison: nothing ends the process but attempts for recipients that are ``poison``; only these may be held.
+        is_siege: one destination is down for hours, and nothing else goes wrong: all that waits for it is looked at in
+            time, and flows when it is back.
     """
 
     seed: int
@@ -81,14 +83,15 @@ class Plan:
     outages: tuple[tuple[str, float, float], ...] = ()
     is_fairness: bool = False
     is_poison: bool = False
+    is_siege: bool = False
 
     @classmethod
     def of(cls, seed: int) -> Plan:
-        """The plan of a seed; each tenth one is about fairness, and each tenth about poison."""
+        """The plan of a seed; each tenth one is about fairness, each tenth about poison; one in eighty is a siege."""
         chance = Random(f"plan {seed}")
-        if seed % 10 == 9:
-            return _fairness(seed, chance)
-        return _poison(seed, chance) if seed % 10 == 8 else _mixed(seed, chance)
+        if seed % 80 == 7:
+            return _siege(seed, chance)
+        return {9: _fairness, 8: _poison}.get(seed % 10, _mixed)(seed, chance)
 
 
 def _mixed(seed: int, chance: Random) -> Plan:
@@ -201,4 +204,31 @@ def _poison(seed: int, chance: Random) -> Plan:
         lifetime_s=86_400.0,
         deadline_s=30.0,
         is_poison=True,
+    )
+
+
+def _siege(seed: int, chance: Random) -> Plan:
+    """More for a dead destination than one claim takes, and a little for the others as long as it lasts."""
+    began_s = chance.uniform(0, 10)
+    until_s = began_s + chance.choice([1.5, 3.0, 3.0]) * 3600
+    times = [("dead.test", chance.choice([chance.uniform(0, 60), chance.uniform(0, until_s)])) for _ in range(70)]
+    times += [(chance.choice(["one.test", "two.test", "files.test"]), chance.uniform(0, until_s)) for _ in range(15)]
+    messages = tuple(
+        Message(token=f"m{n}", at_s=at_s, sender="m.sender.ok@one.test", recipients=((f"m{n}.0.ok@{domain}", ()),))
+        for n, (domain, at_s) in enumerate(times)
+    )
+    return Plan(
+        seed=seed,
+        messages=messages,
+        lives=(Life(lasts_s=until_s, ends_calm=True),),
+        concurrency=chance.choice([1, 3]),
+        claims_max=chance.choice([8, 8, 16, 1000]),
+        lifetime_s=chance.choice([3600.0, 14_400.0, 86_400.0]),
+        deadline_s=30.0,
+        has_breaker=chance.random() < 0.5,
+        delay_warning_s=chance.choice([0.0, 600.0, 7200.0]),
+        lease_s=chance.choice([None, 60.0]),
+        outages=(("dead.test", began_s, until_s),),
+        is_fairness=True,
+        is_siege=True,
     )

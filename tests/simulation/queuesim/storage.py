@@ -90,8 +90,8 @@ class SimulatedStorage:
     def claim_suspect(self, queue: str) -> Claim | None:
         return self._change(lambda: self._disk.claim_suspect())
 
-    def release(self, claim: Claim) -> None:
-        self._change(lambda: self._disk.release(claim), claim)
+    def release(self, claim: Claim, *, due_at: float | None = None) -> None:
+        self._change(lambda: self._disk.release(claim, due_at), claim)
 
     def settle(self, claim: Claim, settlement: Settlement) -> Sequence[QueueId]:
         return self._change(lambda: self._disk.settle(claim, settlement), claim)

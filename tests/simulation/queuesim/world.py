@@ -15,7 +15,7 @@ from mdacore.queue import BoundPolicy, BoundRelay, NoticeRules, Queue, QueueWiri
 from mdacore.runtime import Breaker
 from queuesim.disk import Disk, Row
 from queuesim.faults import Chance
-from queuesim.ledger import Ledger
+from queuesim.ledger import PAUSE_MAX_S, Ledger
 from queuesim.plan import Life, Message, Plan
 from queuesim.policies import DEADLINE_S, SimulatedPolicies
 from queuesim.relay import SimulatedRelay
@@ -28,6 +28,8 @@ TRY_AGAIN_S = 300.0
 """A result that is stored may be tried again for so long: its outcome was unknown, or the storage hung."""
 MAX_DEATHS = 8
 """How often two messages may end the process: twice among others and once alone, each, and chance does the rest."""
+RELIEF_S = 330.0 + 60.0
+"""How long the mail of a destination that is back may take from the probe on: the schedule's longest delay and more."""
 QUICK_S = 20.0
 """How long mail for a healthy destination may take while another one is dead."""
 
@@ -122,6 +124,7 @@ class World:
             monotonic=self.clock.monotonic,
             has_leases=plan.lease_s is not None,
             is_poison=plan.is_poison,
+            is_siege=plan.is_siege,
         )
         self.disk = Disk(self.clock, self.ledger, plan.lease_s)
         self.deaths = 0
@@ -189,6 +192,8 @@ class World:
         self.ledger.must(not self.hub.errors, f"I1: greenlets died of {self.hub.errors}")
         if self.plan.is_fairness:
             self._check_fairness()
+        if self.plan.is_siege:
+            self._check_relief()
 
     def _live(self, life: Life) -> bool:
         """One life; False = it has to be lived once more, because a message has ended it."""
@@ -314,6 +319,14 @@ class World:
                 continue
             took_s = self.ledger.delivered_at.get(message.token, 1e18) - self._accepted_at[message.token]
             self.ledger.must(took_s <= QUICK_S, f"fairness: {message.token} took {took_s:.0f} s")
+
+    def _check_relief(self) -> None:
+        """Once the destination is back its mail flows with the next probe, and what has been one by its schedule."""
+        ((_, _, until_s),) = self.plan.outages
+        ended_at = until_s + self.clock.now() - self.clock.monotonic()  # no siege has jumps
+        for token, accepted_at in self._accepted_at.items():
+            late_s = self.ledger.delivered_at.get(token, accepted_at) - max(ended_at, accepted_at)
+            self.ledger.must(late_s <= PAUSE_MAX_S + RELIEF_S, f"relief: {token} took {late_s:.0f} s")
 
     # who is outside
 

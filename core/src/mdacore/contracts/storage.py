@@ -258,8 +258,12 @@ class QueueStorage(Component, Protocol):
         open is no suspect any more.
         """
 
-    def release(self, claim: Claim) -> None:
-        """Give a claim back: due as before, the attempt uncounted. Raises ClaimLost."""
+    def release(self, claim: Claim, *, due_at: float | None = None) -> None:
+        """Give a claim back, the attempt uncounted: due as before, or at `due_at` (epoch seconds). Raises ClaimLost.
+
+        It need not be durable: a crash may take it back, and the claim is then one that was never settled. Many that
+        are given back at the same time should not cost a sync each.
+        """
 
     def read(self, claim: Claim) -> QueuedMessage:
         """The claimed message. Raises ClaimLost; StorageError if its record is damaged: it is then set aside, with its

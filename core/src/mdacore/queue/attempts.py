@@ -26,7 +26,7 @@ from mdacore.contracts import (
 )
 from mdacore.queue import storages
 from mdacore.queue.conclusion import conclude
-from mdacore.queue.lanes import Job
+from mdacore.queue.lane import Job
 from mdacore.queue.notices import SENT, Report
 from mdacore.queue.notifying import Notifier
 from mdacore.queue.policies import FencedPolicy, call_relay_policy
@@ -120,8 +120,8 @@ class Attempts:
         """What becomes of a message that was claimed while its destination is down, without an attempt.
 
         It bounces if an operator has said so or its lifetime is over, with what was last heard of the destination; its
-        sender is warned if it is late; otherwise it is given back, or in a roll call put behind the others, which costs
-        it an attempt. None as in `settlement`; blocks as the storage does. Raises MdaError where it cannot be read.
+        sender is warned if it is late; otherwise it is given back. None as in `settlement`; blocks as the storage does.
+        Raises MdaError where it cannot be read.
         """
         claim = job.claim
         log.bind(queue_id=claim.queue_id)
@@ -137,7 +137,7 @@ class Attempts:
         settlement, late = self._concluded(
             claim, message, replies, is_retried=is_old, delay_s=max(1.0, suspension.left_s)
         )
-        if not settlement.closed and not settlement.reports_delay and not suspension.is_called:
+        if not settlement.closed and not settlement.reports_delay:
             return GIVE_BACK
         self._log_result(claim, envelope, settlement, late)
         return settlement

@@ -16,7 +16,8 @@ from greenlet import GreenletExit
 from mdacore import events
 from mdacore.contracts import Claim, Settlement
 from mdacore.queue.attempts import GIVE_BACK, Attempts
-from mdacore.queue.lanes import Job, Lane, Lanes
+from mdacore.queue.lane import Job, Lane
+from mdacore.queue.lanes import Lanes
 from mdacore.queue.routing import RouteTable
 from mdacore.queue.suspension import Suspension
 from mdacore.queue.wiring import QueueWiring
@@ -112,10 +113,13 @@ class Delivery:
         return self._returning.join(max(0.0, ends_at - self._clock.monotonic())) and are_over
 
     def _empty(self, lane: Lane) -> None:
-        suspension = None if self.lanes.is_closed else lane.suspension
+        """Give back what waits; while its destination is down, only after a look."""
+        is_closed = self.lanes.is_closed
+        suspension = None if is_closed else lane.suspension
+        away_s = None if is_closed else self.lanes.away_s(lane)
         while lane.waiting:
-            self._returning.run(self._pass_over, lane.take(), suspension)
-        self.lanes.forget_if_idle(lane)
+            lane.returning += 1
+            self._returning.run(self._pass_over, lane, lane.take(), suspension, away_s)
 
     def _fill(self, lane: Lane) -> None:
         while lane.waiting and lane.running < lane.places and not self.lanes.is_closed:
@@ -196,17 +200,19 @@ class Delivery:
         if suspension is not None:
             self._log.info(events.QUEUE_LANE_RESUMED, lane=lane.name, suspended_s=round(suspension.lasts_s))
 
-    def _pass_over(self, job: Job, suspension: Suspension | None) -> None:
+    def _pass_over(self, lane: Lane, job: Job, suspension: Suspension | None, away_s: float | None) -> None:
         """What was claimed and is not attempted is given back, unless the suspension of its lane settles it."""
         claim = job.claim
         try:
             settlement = GIVE_BACK if suspension is None else self._passed_over(job, suspension)
             if settlement is GIVE_BACK:
-                self.release(claim)
+                self.release(claim, due_at=None if away_s is None else self._clock.now() + away_s)
             elif settlement is not None:
                 self.settle(claim, settlement)
         finally:
+            lane.returning -= 1
             self.lanes.end(claim)
+            self.lanes.forget_if_idle(lane)
             self.room_changed.set()
 
     def _passed_over(self, job: Job, suspension: Suspension) -> Settlement | None:
@@ -215,17 +221,17 @@ class Delivery:
         except (MdaError, Discard, Hold, gevent.Timeout, GreenletExit):  # its probe will show what is wrong with it
             return GIVE_BACK
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Claim, *, due_at: float | None = None) -> None:
         """Give a claim back; if that fails, as a deferral, so that somebody has it before the next start."""
         try:
-            self._release(claim)
+            self._release(claim, due_at)
         except MdaError as error:
             self._log.warning(events.QUEUE_CLAIM_LOST, queue_id=claim.queue_id, error=str(error))
             if not isinstance(error, ClaimLost) and not self.lanes.is_closed:
                 self.settle(claim, self._attempts.retry(claim))
 
-    def _release(self, claim: Claim) -> None:
+    def _release(self, claim: Claim, due_at: float | None = None) -> None:
         try:
-            self._storage_fence.call(self._storage.release, claim)
+            self._storage_fence.call(self._storage.release, claim, due_at=due_at)
         except GreenletExit:  # tried once more, at once: without an end it would count as a crash at the next start
-            self._storage_fence.call(self._storage.release, claim)
+            self._storage_fence.call(self._storage.release, claim, due_at=due_at)

@@ -1,7 +1,6 @@
-"""Lanes: which claimed messages are in hand, where each waits, and how much more may be claimed. In memory only.
+"""Lanes: which claimed messages are in hand, in which lane, and how much more may be claimed. In memory only.
 
-A lane begins with few attempts at once, gets one more for each answer of its destination and half as many for each time
-that it is down; when even one is too many it is suspended. New mail and mail from the storage take turns in it.
+How one lane works is in `lane`.
 
 Invariants: a lane never runs more than its relay allows at once, and one while its destination is being probed; a lane
 that holds nothing is forgotten, unless its destination has failed lately; what is promised is withdrawn exactly once.
@@ -9,17 +8,14 @@ that holds nothing is forgotten, unless its destination has failed lately; what 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 
-import attrs
-
-from mdacore.contracts import Claim, Clock, QueuedMessage
+from mdacore.contracts import Claim, Clock
+from mdacore.queue.lane import Job, Key, Lane
 from mdacore.queue.routing import relay_of
 from mdacore.queue.suspension import REMEMBERED_S, Suspension
 from mdacore.queue.wiring import BoundRelay
-from mdacore.runtime import Breaker
-from mdacore.words import QueueId, Reply
+from mdacore.words import Reply
 
 READY_MAX = 200
 """How many claimed messages may wait in memory for a free place in their lane, so that a quick relay never starves
@@ -28,86 +24,11 @@ commit are attempted from memory, where a claim of its own would cost each of th
 TROUBLED_MAX = 1000
 """How many lanes are remembered for what their destinations have failed: the names of those that are suspended are part
 of each claim. Mail for more dead destinations than that is deferred by the schedule alone."""
-
-Key = tuple[QueueId, int]
-
-
-@attrs.define(kw_only=True)
-class Job:
-    """A claimed message.
-
-    Attributes:
-        message: None where it still has to be read from the storage.
-        is_new: its first attempt, claimed while it was stored.
-        is_lost: the claim is somebody else's by now; whatever comes of the attempt cannot be recorded.
-        is_answered: its attempt has found the destination alive, whatever became of the message.
-        down: its attempt has found the destination down, with this reply.
-    """
-
-    claim: Claim
-    message: QueuedMessage | None = None
-    is_new: bool = False
-    is_lost: bool = False
-    is_answered: bool = False
-    down: Reply | None = None
-
-
-@attrs.define
-class Lane:
-    """One relay instance and destination.
-
-    Attributes:
-        start: how many attempts its destination may get at once before anything is known.
-        window: how many it may get now.
-        concurrency: and how many at most.
-        suspension_max_s: the longest pause of a suspension; 0 = it is never suspended.
-        breaker: its relay's.
-        suspension: None = it is not suspended.
-        running: attempts that are being made.
-        promised: first attempts asked for in writes that have not returned yet.
-        new: just stored and claimed, waiting for a free place.
-        ready: claimed from the storage, waiting for a free place.
-    """
-
-    name: str
-    start: int
-    window: int
-    concurrency: int
-    suspension_max_s: float = 0.0
-    breaker: Breaker | None = None
-    suspension: Suspension | None = None
-    running: int = 0
-    promised: int = 0
-    new: deque[Job] = attrs.field(factory=deque)
-    ready: deque[Job] = attrs.field(factory=deque)
-    _is_turn_of_new: bool = False
-
-    @property
-    def places(self) -> int:
-        """How many attempts may run at once now: none while it is suspended or its relay is switched off, one to try
-        it again.
-        """
-        suspension, breaker = self.suspension, self.breaker
-        places = self.window if suspension is None else int(suspension.left_s <= 0)
-        return places if breaker is None or not breaker.faults else breaker.admits(places)
-
-    @property
-    def waiting(self) -> int:
-        """How many messages wait in memory for a place."""
-        return len(self.new) + len(self.ready)
-
-    @property
-    def claimed(self) -> int:
-        """How many messages are, or are about to be, claimed for it and not attempted to the end."""
-        return self.running + self.promised + self.waiting
-
-    def take(self) -> Job:
-        """The next one: a new one and one from the storage in turn, so that neither waits for all of the other."""
-        new, ready = self.new, self.ready
-        if not new or not ready:
-            return (new or ready).popleft()
-        self._is_turn_of_new = not self._is_turn_of_new
-        return (new if self._is_turn_of_new else ready).popleft()
+OFF_MAX = 1000
+"""How many lanes are remembered because their relays are switched off, for the same reason."""
+CROWDED_OUT_S = 900.0
+"""For how long the mail of other such lanes is given back: so seldom it is claimed in vain, and so late at most it goes
+out when its relay works again. As long as the longest pause of a suspension."""
 
 
 class Lanes:
@@ -234,18 +155,20 @@ class Lanes:
         suspension.prolong(reply, chance)
         return suspension
 
-    def end_roll_calls(self, claimed: Collection[str], full: Collection[str]) -> None:
-        """A claim that passed over `full` has given all there was, of `claimed`: what is in neither is through."""
-        for name in self._troubled:
-            suspension = self._lanes[name].suspension
-            if suspension is not None and name not in claimed and name not in full:
-                suspension.is_called = False
+    def away_s(self, lane: Lane) -> float | None:
+        """For how long what cannot be attempted in this lane is given back; None = it is due as before.
+
+        Where nobody can remember that its relay is switched off, it is claimed again as soon as it is due.
+        """
+        if lane.suspension is not None:
+            return lane.suspension.away_s
+        return None if lane.name in self._off or len(self._off) < OFF_MAX else CROWDED_OUT_S
 
     def forget_if_idle(self, lane: Lane) -> None:
         """Nothing would be forgotten with an idle lane, unless its destination has failed."""
         if not lane.claimed and lane.name not in self._troubled and self._lanes.get(lane.name) is lane:
             del self._lanes[lane.name]
-            if not lane.places:
+            if not lane.places and len(self._off) < OFF_MAX:
                 self._off.add(lane.name)  # else what is due for it would be claimed and given back for ever
 
     @property
@@ -260,11 +183,9 @@ class Lanes:
     def _has_room(self, lane: Lane) -> bool:
         """What is new and waits does not count, and one may always wait: new mail must not keep out all the rest."""
         suspension = lane.suspension
-        if suspension is not None:
-            if suspension.left_s > 0:  # after it what is claimed would wait in memory for the probe to end
-                return suspension.is_called
-            return not lane.claimed and lane.places > 0
         places = lane.places
+        if suspension is not None:  # one claim at a time: what is due elsewhere has its turn in between
+            return not lane.claimed and (places > 0 or (suspension.is_review and suspension.left_s > 0))
         return places > 0 and lane.running + len(lane.ready) < places + max(1, self._may_wait)
 
     def _forget_stale(self) -> None:

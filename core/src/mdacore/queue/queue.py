@@ -17,7 +17,7 @@ from mdacore.contracts import Claim, Health, NewMessage, QueuedMessage
 from mdacore.queue import storages, suspension
 from mdacore.queue.delivery import Delivery
 from mdacore.queue.intake import Intake, Part, without_duplicates
-from mdacore.queue.lanes import Job
+from mdacore.queue.lane import Job
 from mdacore.queue.relays import relay_fences
 from mdacore.queue.renewal import Renewal
 from mdacore.queue.routing import RouteTable
@@ -208,8 +208,6 @@ class Queue:
                 self._log.error(events.QUEUE_CLAIM_FAILED, error=str(error), retry_s=CLAIM_RETRY_S)
                 self._wiring.clock.sleep(CLAIM_RETRY_S)
                 continue
-            if len(claims) < limit:  # else what is due for longer elsewhere may have left no place in it
-                lanes.end_roll_calls({claim.lane for claim in claims}, full_lanes)
             for claim in claims:
                 delivery.add(Job(claim=claim))
             if not claims and full_lanes:

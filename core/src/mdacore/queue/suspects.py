@@ -16,7 +16,7 @@ from mdacore import events
 from mdacore.contracts import SUSPECT_AFTER, Claim, Settlement
 from mdacore.queue import storages
 from mdacore.queue.delivery import Delivery
-from mdacore.queue.lanes import Job
+from mdacore.queue.lane import Job
 from mdacore.queue.wiring import QueueWiring
 from mdacore.runtime import Fence
 from mdacore.words import QueueId

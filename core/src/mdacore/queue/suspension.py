@@ -2,6 +2,11 @@
 
 suspended ─(the pause is over)→ one attempt as a probe ─→ an answer ends it, or a pause of twice the length begins.
 
+What is claimed along with a failed probe is looked at and given back behind everything that is due, so the next probe
+meets other mail; and it is due still, so nothing waits when the destination is back. In some pauses, the reviews, all
+that waits is claimed and looked at: in them it is given back until the pause is over, and a review has come to its end
+when nothing is due any more.
+
 In memory only: after a restart each destination is tried anew, with few attempts at once.
 """
 
@@ -21,11 +26,10 @@ JITTER = 0.1
 """Each pause is changed by up to this share of itself: destinations that went down together are not probed together."""
 REMEMBERED_S = 3600.0
 """For how long at least a failure is remembered where nobody has mail: four of the longest pauses."""
-ROLL_CALL_S = 4 * 3600.0
-"""How often all that waits is gone through (`Attempts.passed_over`), not only what was claimed along with a probe; the
-first time is when senders are warned by default that their mail is late."""
 CERTAIN_S = 3600.0
 """A message that was never attempted is old only if its destination has been down for so long: the clock may jump."""
+REVIEW_EVERY_S = CERTAIN_S
+"""How often all that waits is looked at; before the first time what was never attempted is not old anyway."""
 SHOWN_MAX = 20
 """How many lanes `facts` names, and `sentence` a few of them."""
 
@@ -38,20 +42,20 @@ class Suspension:
         reply: the last that was heard of the destination.
         pause_max_s: the longest pause.
         pause_s: the current one, or the last.
-        is_called: a roll call is being made: what waits is claimed, though nothing may be attempted.
+        is_review: in this pause everything that waits is claimed to be looked at, though nothing may be attempted.
     """
 
     clock: Clock = attrs.field(repr=False)
     reply: Reply
     pause_max_s: float
     pause_s: float = attrs.field(default=0.0, init=False)
-    is_called: bool = attrs.field(default=False, init=False)
+    is_review: bool = attrs.field(default=False, init=False)
     _since: float = attrs.field(init=False)  # monotonic, as all that follows
     _resumes_at: float = attrs.field(default=0.0, init=False)
-    _called_at: float = attrs.field(init=False)
+    _reviewed_at: float = attrs.field(init=False)
 
     @_since.default
-    @_called_at.default
+    @_reviewed_at.default
     def _now(self) -> float:
         return self.clock.monotonic()
 
@@ -65,6 +69,11 @@ class Suspension:
         """Until a probe may be made; not above 0 where it may be."""
         return self._resumes_at - self.clock.monotonic()
 
+    @property
+    def away_s(self) -> float:
+        """For how long what was looked at is given back; 0 = it is due at once, behind what is due for longer."""
+        return max(0.0, self.left_s) if self.is_review else 0.0
+
     def prolong(self, reply: Reply, chance: float) -> None:
         """The destination is down, or still down. `chance` is a random number from 0 to 1."""
         self.reply = reply
@@ -72,8 +81,9 @@ class Suspension:
         now = self.clock.monotonic()
         self._resumes_at = now + pause_s * (1 + JITTER * (2 * chance - 1))
         self.pause_s = pause_s
-        if now - self._called_at >= ROLL_CALL_S:
-            self._called_at, self.is_called = now, True
+        self.is_review = now - self._reviewed_at >= REVIEW_EVERY_S
+        if self.is_review:
+            self._reviewed_at = now
 
 
 def facts(suspended: Mapping[str, Suspension], clock: Clock) -> dict[str, object]:

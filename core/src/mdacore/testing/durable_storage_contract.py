@@ -70,6 +70,37 @@ class DurableStorageContract(StorageContract):
         assert (claim.queue_id, 2, 1) == (again.queue_id, again.attempt, again.unsettled)
         assert again.epoch > claim.epoch
 
+    def test_what_was_given_back_for_later_is_due_then_also_after_a_restart(
+        self, open_storage: OpenStorage, clock: ManualClock
+    ) -> None:
+        storage = open_storage()
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+        storage.release(claim, due_at=clock.now() + 60)
+
+        storage = open_storage()
+
+        assert [] == list(storage.claim("main", 1))
+        clock.advance(60)
+        (again,) = storage.claim("main", 1)
+        assert (claim.queue_id, 1, 0) == (again.queue_id, again.attempt, again.unsettled)
+
+    def test_what_was_given_back_for_later_is_due_by_then_after_a_kill(
+        self, open_storage: OpenStorage, tmp_path: Path, clock: ManualClock
+    ) -> None:
+        """Giving back need not be durable: it may be due before, and its attempt counted; lost it never is."""
+        storage = open_storage()
+        (claim,) = claims(storage.write([new(clock, claim=True)], queue="main"))
+        storage.release(claim, due_at=clock.now() + 60)
+
+        storage = self.killed(tmp_path / "store", clock)
+
+        clock.advance(60)
+        storage.start()
+        try:
+            assert [claim.queue_id] == [again.queue_id for again in storage.claim("main", 1)]
+        finally:
+            storage.stop()
+
     def test_a_suspect_is_given_only_by_itself_until_it_is_settled(
         self, open_storage: OpenStorage, clock: ManualClock
     ) -> None:

@@ -158,9 +158,10 @@ class LeasingStorageContract(StorageContract):
         before = listed(there)
         notice = new(clock, envelope=make_envelope(clock, "alice@example.org", sender=""))
         more = [Settlement(closed={0: BOUNCED}, notices=[notice])] if late_call == "settle" else []
+        named = {"due_at": clock.now() + 3600} if late_call == "release" else {}
 
         with pytest.raises(ClaimLost):
-            getattr(here, late_call)(late, *more)
+            getattr(here, late_call)(late, *more, **named)
 
         assert before == listed(there)
         assert late.epoch < current.epoch

@@ -137,10 +137,11 @@ class MemoryStorage:
         ]
         return min(found)[2] if found else None
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Claim, *, due_at: float | None = None) -> None:
         row = self._owned(claim)
         row.is_claimed = False
         row.attempts -= 1
+        row.due_at = row.due_at if due_at is None else due_at
         self._changed.set()
 
     def read(self, claim: Claim) -> QueuedMessage:

@@ -170,6 +170,17 @@ class StorageContract(StorageLifeContract):
         assert content_of(envelope) == content_of(message.envelope)
         assert envelope.received_at == message.accepted_at
 
+    def test_every_kind_of_header_edit_survives(self, storage: QueueStorage, clock: ManualClock) -> None:
+        """Whoever keeps less of an edit than there is to it takes out fields that nobody spoke of."""
+        received = MemoryBody(b"A: 0\r\nB: 0\r\nA: 1\r\nB: 1\r\nA: 2\r\n\r\nbody\r\n")
+        content = Content(received).remove(b"b").remove(b"a", at=(0, 2)).prepend(b"C: \xff\r\n\tfolded\r\n")
+
+        (claim,) = claims(
+            storage.write([new(clock, envelope=make_envelope(clock, content=content), claim=True)], queue="main")
+        )
+
+        assert b"C: \xff\r\n\tfolded\r\nA: 1\r\n\r\nbody\r\n" == content_of(storage.read(claim).envelope)
+
     def test_a_spooled_body_outlives_the_file_that_it_came_in(
         self, storage: QueueStorage, clock: ManualClock, tmp_path: Path
     ) -> None:
@@ -251,13 +262,57 @@ class StorageContract(StorageLifeContract):
     def test_a_released_message_is_due_as_before_and_its_attempt_uncounted(
         self, storage: QueueStorage, clock: ManualClock
     ) -> None:
-        storage.write([new(clock)], queue="main")
+        storage.write([new(clock, due_at=clock.now() - 20), new(clock, due_at=clock.now() - 10)], queue="main")
         (claim,) = storage.claim("main", 1)
 
         storage.release(claim)
 
         (again,) = storage.claim("main", 1)
         assert (claim.queue_id, 1, 0) == (again.queue_id, again.attempt, again.unsettled)
+
+    def test_a_message_that_is_given_back_for_later_is_due_then_and_its_attempt_uncounted(
+        self, storage: QueueStorage, clock: ManualClock
+    ) -> None:
+        """Until then what waits behind it is claimed, and operators see when it is due."""
+        behind = clock.now() - 10
+        storage.write([new(clock, due_at=clock.now() - 20), new(clock, due_at=behind)], queue="main")
+        (claim,) = storage.claim("main", 1)
+
+        storage.release(claim, due_at=clock.now() + 30)
+
+        entries = {entry.queue_id: (entry.state, entry.due_at, entry.attempts) for entry in listed(storage)}
+        assert (State.DUE, clock.now() + 30, 0) == entries.pop(claim.queue_id)
+        assert [*entries] == [one.queue_id for one in storage.claim("main", 9)]
+        clock.advance(30)
+        (again,) = storage.claim("main", 9)
+        assert (claim.queue_id, 1, 0) == (again.queue_id, again.attempt, again.unsettled)
+
+    def test_a_message_that_is_given_back_as_due_already_goes_behind_what_is_due_for_longer(
+        self, storage: QueueStorage, clock: ManualClock
+    ) -> None:
+        """A `due_at` that has passed, or is now, counts like any other."""
+        due = [clock.now() - 30, clock.now() - 20, clock.now()]
+        first, second, third = storage.write([new(clock, due_at=at) for at in due], queue="main")
+        (claim,) = storage.claim("main", 1)
+
+        storage.release(claim, due_at=clock.now() - 10)
+
+        assert [second, first, third] == [one.queue_id for one in storage.claim("main", 9)]
+
+    def test_many_may_be_given_back_at_once(self, storage: QueueStorage, clock: ManualClock) -> None:
+        """Some for later, some as before: each is due as its own caller has said."""
+        given = claims(storage.write([new(clock, claim=True) for _ in range(100)], queue="main"))
+        later = clock.now() + 30
+
+        hands = [
+            gevent.spawn(storage.release, claim, due_at=later if number % 2 else None)
+            for number, claim in enumerate(given)
+        ]
+        gevent.joinall(hands, raise_error=True)
+
+        assert {one.queue_id for one in given[::2]} == {one.queue_id for one in storage.claim("main", 100)}
+        clock.advance(30)
+        assert {one.queue_id for one in given[1::2]} == {one.queue_id for one in storage.claim("main", 100)}
 
     def test_wait_returns_when_there_is_something_to_claim(self, storage: QueueStorage, clock: ManualClock) -> None:
         waiter = gevent.spawn(storage.wait, "main", 60.0)
@@ -395,7 +450,11 @@ class StorageContract(StorageLifeContract):
 
         with pytest.raises(ClaimLost):
             storage.settle(late, Settlement(closed={0: DELIVERED}))
+        with pytest.raises(ClaimLost):
+            storage.release(late, due_at=clock.now() + 3600)
 
+        (entry,) = listed(storage)
+        assert (State.ACTIVE, clock.now(), 1) == (entry.state, entry.due_at, entry.attempts)
         assert late.epoch < current.epoch
         assert BODY == content_of(storage.read(current).envelope)
 

@@ -113,6 +113,20 @@ class StorageLifeContract(ComponentContract):
         assert 1 == len(given)
         assert SystemClock().now() < due_at + WAKES_WITHIN_S
 
+    def test_wait_returns_when_what_was_given_back_for_later_is_due(self, store: QueueStorage) -> None:
+        """As for any message that is due later."""
+        due_at = SystemClock().now() + SOON_DUE_S
+        (claim,) = store.write([_new(claim=True)], queue="main")
+        assert isinstance(claim, Claim)
+        store.claim("main", 1)  # there is nothing, and a storage may remember that
+        store.release(claim, due_at=due_at)
+
+        while SystemClock().now() < due_at + WAKES_WITHIN_S and not (given := store.claim("main", 1)):
+            store.wait("main", 60.0)
+
+        assert 1 == len(given)
+        assert SystemClock().now() < due_at + WAKES_WITHIN_S
+
     def test_a_refusal_is_told_from_memory(self, store: QueueStorage) -> None:
         """Asked at every MAIL: never blocks. A message that could be stored is not refused."""
         store.refusal(0)

@@ -101,10 +101,13 @@ class Changes:
         suspect.is_taken = True
         return self._claims_on([suspect])
 
-    def release(self, claim: Claim) -> None:
-        """As `QueueStorage.release`."""
+    def release(self, claim: Claim, due_at: float | None) -> None:
+        """As `QueueStorage.release`; durable, since no line of a log is written before the one above it is.
+
+        After a crash in the middle the claim is one that was never settled, and its message due as before.
+        """
         with self._end_of(claim) as message:
-            self._happen(message, Released(queue_id=message.queue_id, at=self._clock.now()))
+            self._happen(message, Released(queue_id=message.queue_id, at=self._clock.now(), due_at=due_at))
 
     def settle(self, claim: Claim, settlement: Settlement) -> Sequence[QueueId]:
         """As `QueueStorage.settle`; the claim has been read, if the settlement speaks of recipients."""

@@ -114,9 +114,9 @@ class Engine:
         """As `QueueStorage.claim_suspect`. While the store is still being read, the first that it has is given."""
         return next(iter(self._loaded(lambda: self._changes.claim_suspect(queue))), None)
 
-    def release(self, claim: Claim) -> None:
-        """As `QueueStorage.release`."""
-        self._shield.call(lambda: self._changes.release(claim))
+    def release(self, claim: Claim, due_at: float | None = None) -> None:
+        """As `QueueStorage.release`. Durable on return."""
+        self._shield.call(lambda: self._changes.release(claim, due_at))
 
     def read(self, claim: Claim) -> QueuedMessage:
         """As `QueueStorage.read`."""

@@ -55,7 +55,9 @@ class Claimed(Event):
 
 @attrs.frozen(kw_only=True)
 class Released(Event):
-    """The attempt was given back."""
+    """The attempt was given back; the message is due at `due_at` from now on, or as before (None)."""
+
+    due_at: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -99,6 +101,8 @@ def encode(event: Event) -> bytes:
     fields: dict[str, object] = {"at": event.at, "id": event.queue_id, "did": _NAMES[type(event)]}
     if isinstance(event, Settled):
         fields |= _settled_fields(event)
+    elif isinstance(event, Released):
+        fields |= {} if event.due_at is None else {"due_at": event.due_at}
     elif isinstance(event, Amended):
         fields["change"] = event.change.value
     if event.remembered is not None:
@@ -147,7 +151,7 @@ def _event(fields: Mapping[str, Any]) -> Event:
         case "claimed":
             return Claimed(**common)
         case "released":
-            return Released(**common)
+            return Released(**common, due_at=float(fields["due_at"]) if "due_at" in fields else None)
         case "amended":
             return Amended(**common, change=Change(fields["change"]))
         case "settled":

@@ -96,6 +96,7 @@ class Message:
             case Released():
                 self.is_claimed = False
                 self.attempts -= 1
+                self.due_at = self.due_at if event.due_at is None else event.due_at
             case Settled():
                 self.is_claimed, self.unsettled = False, 0
                 self.is_over = event.ends

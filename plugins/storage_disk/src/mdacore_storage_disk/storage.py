@@ -133,8 +133,8 @@ class DiskStorage:
     def claim_suspect(self, queue: str) -> Claim | None:
         return self._running.claim_suspect(queue)
 
-    def release(self, claim: Claim) -> None:
-        self._running.release(claim)
+    def release(self, claim: Claim, *, due_at: float | None = None) -> None:
+        self._running.release(claim, due_at)
 
     def read(self, claim: Claim) -> QueuedMessage:
         return self._running.read(claim)

@@ -74,7 +74,7 @@ class Alarms:
                 if job.deferred is not None and job.deferred.state == schema.FREE:
                     self.of(job.claim.queue).offer(job.deferred.due_at)
             case Release():
-                self.of(job.claim.queue).offer(self._clock.now())
+                self.of(job.claim.queue).offer(self._clock.now() if job.due_at is None else job.due_at)
             case ClaimDue():
                 self.of(job.queue).looked(cast(Claimed, result).next_due_at)
             case Amend():

@@ -25,6 +25,7 @@ from mdacore_storage_shelve.jobs import (
     Job,
     MessageRow,
     Release,
+    ReleasedRow,
     ReserveIds,
     SetAside,
     Settle,
@@ -56,7 +57,7 @@ class Batch:
         self._bodies: list[BodyRow] = []
         self._deferred: list[DeferredRow] = []
         self._removed: list[int] = []
-        self._released: list[int] = []
+        self._released: list[ReleasedRow] = []
         self._begun: dict[QueueId, ActiveClaim] = {}
         self._ended: set[QueueId] = set()
         self._unused_bodies: list[int] = []
@@ -89,7 +90,7 @@ class Batch:
                 if isinstance(job, Settle):
                     self._gather_settle(job, active)
                 elif isinstance(job, Release):
-                    self._released.append(active.number)
+                    self._released.append(ReleasedRow(active.number, job.due_at))
                 else:
                     self._aside += 1
                     self._execute(sql.SET_ASIDE, {"id": active.number, "reason": job.reason})
@@ -130,8 +131,7 @@ class Batch:
         self._insert(sql.insert_bodies, self._bodies)
         self._insert(sql.insert_messages, self._messages)
         self._insert(sql.defer_messages, self._deferred)
-        if self._released:
-            self._execute(sql.RELEASE, {"ids": json.dumps(self._released)})
+        self._insert(sql.release_messages, self._released)
         if self._removed:
             self._execute(sql.REMOVE, {"ids": json.dumps(self._removed)})
         self.pages = 2 * len(self._messages) + len(self._deferred) + len(self._released) + len(self._removed)

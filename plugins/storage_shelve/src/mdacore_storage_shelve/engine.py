@@ -35,7 +35,7 @@ from mdacore_storage_shelve import events, schema
 from mdacore_storage_shelve.alarm import Alarms
 from mdacore_storage_shelve.bodies import BodyFiles
 from mdacore_storage_shelve.commit import is_fatal
-from mdacore_storage_shelve.intake import Arrival, Intake, Numbers, check_text, deferred_row
+from mdacore_storage_shelve.intake import Arrival, Intake, Numbers, check_text, check_time, deferred_row
 from mdacore_storage_shelve.jobs import (
     Amend,
     AmendedRow,
@@ -61,6 +61,8 @@ T = TypeVar("T")
 _GIVE_BACK_RETRY_S: Final = 10.0
 _ADOPTING_THREADS: Final = 4
 """Large bodies that are synced at once."""
+_PATIENT: Final = frozenset({Settle, Release})
+"""Jobs that wait a moment for others: a client waits for a write, and many are given back at the same time."""
 
 
 class Engine:
@@ -133,10 +135,12 @@ class Engine:
         """As `QueueStorage.claim_suspect`."""
         return self._commit(ClaimSuspect(queue=queue, now=self._clock.now()))
 
-    def release(self, claim: Claim) -> None:
-        """As `QueueStorage.release`."""
+    def release(self, claim: Claim, due_at: float | None = None) -> None:
+        """As `QueueStorage.release`. Durable on return."""
+        if due_at is not None:
+            check_time(due_at)
         self._ledger.owned(claim)
-        self._commit(Release(claim=claim))
+        self._commit(Release(claim=claim, due_at=due_at))
 
     def read(self, claim: Claim) -> QueuedMessage:
         """As `QueueStorage.read`."""
@@ -214,7 +218,7 @@ class Engine:
     def _commit(self, job: Job[T]) -> T:
         if self._is_stopping:
             raise StorageError("the storage has been stopped")
-        result = self._group.submit(job, is_urgent=type(job) is not Settle)  # a client waits for a write
+        result = self._group.submit(job, is_urgent=type(job) not in _PATIENT)
         self._follow_up(job, result)
         return cast(T, result)
 

@@ -130,8 +130,7 @@ def deferred_row(active: ActiveClaim, settlement: Settlement) -> DeferredRow | N
     deferred = {number: reply for number, reply in settlement.deferred.items() if number in open_numbers}
     if closed and len(closed) == len(open_numbers):
         return None
-    if not math.isfinite(settlement.due_at):
-        raise StorageError(f"{settlement.due_at} is not a time")
+    check_time(settlement.due_at)
     check_text(settlement.held)
     progress = (active.progress or Progress()).after(closed, deferred, reports_delay=settlement.reports_delay)
     return DeferredRow(
@@ -141,6 +140,12 @@ def deferred_row(active: ActiveClaim, settlement: Settlement) -> DeferredRow | N
         held=settlement.held,
         progress=encode_progress(progress) if closed or deferred or settlement.reports_delay else None,
     )
+
+
+def check_time(due_at: float) -> None:
+    """Raise StorageError for a number that is no time."""
+    if not math.isfinite(due_at):
+        raise StorageError(f"{due_at} is not a time")
 
 
 def check_text(*texts: str) -> None:

@@ -47,6 +47,13 @@ class DeferredRow(NamedTuple):
     progress: bytes | None
 
 
+class ReleasedRow(NamedTuple):
+    """What is given back, in the order of `sql.release_messages`; no due time = as before."""
+
+    id: int
+    due_at: float | None
+
+
 class AmendedRow(NamedTuple):
     """One message that an operator has changed; `state` is what it was before."""
 
@@ -119,9 +126,10 @@ class Settle(Job[None]):
 
 @attrs.frozen(kw_only=True)
 class Release(Job[None]):
-    """End a claim as if it had not been."""
+    """End a claim as if it had not been; its message is due at `due_at` from now on, or as before (None)."""
 
     claim: Claim
+    due_at: float | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -122,7 +122,7 @@ PRAGMA cache_size = -32000;         -- KiB: the inner pages of a million message
 """
 
 _BUSY_TIMEOUT_S: Final = 5.0
-_CACHED_STATEMENTS: Final = 256
+_CACHED_STATEMENTS: Final = 384
 
 
 def create(path: Path, store_id: uuid.UUID) -> None:

@@ -65,10 +65,18 @@ UPDATE message SET state = settled.state, due_at = settled.due_at, held = settle
 FROM settled WHERE message.id = settled.id"""
 
 
+@cache
+def release_messages(rows: int) -> str:
+    """`jobs.ReleasedRow` times `rows`."""
+    values = _rows("(?, ?)", rows)
+    return f"""
+WITH released (id, due_at) AS (VALUES {values})
+UPDATE message SET state = CASE WHEN unsettled >= {SUSPECT_AFTER} THEN 4 ELSE 0 END, attempts = attempts - 1,
+    due_at = coalesce(released.due_at, message.due_at)
+FROM released WHERE message.id = released.id"""
+
+
 REMOVE: Final = "DELETE FROM message WHERE id IN (SELECT value FROM json_each(:ids))"
-RELEASE: Final = f"""
-UPDATE message SET state = CASE WHEN unsettled >= {SUSPECT_AFTER} THEN 4 ELSE 0 END, attempts = attempts - 1
-WHERE id IN (SELECT value FROM json_each(:ids))"""
 SET_ASIDE: Final = "UPDATE message SET state = 3, held = :reason WHERE id = :id"
 
 FIND_DUE: Final = """

@@ -22,7 +22,7 @@ import attrs
 import pytest
 
 ROOT = Path(__file__).resolve().parents[4]
-SUITE_S = 100.0
+SUITE_S = 600.0
 OPTIONS = (
     *("-q", "--tb=short", "-p", "no:cacheprovider", "-o", "python_classes=*Suite"),
     # what one broken component leaves behind must not fail another one's test

@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 import gevent
 
-from mdacore import SUSPECT_AFTER, Change, Claim, Clock, MemoryBody, QueueId, Settlement, StorageFull
+from mdacore import SUSPECT_AFTER, Change, Claim, Clock, MemoryBody, QueueId, RemoveFields, Settlement, StorageFull
 from mdacore.testing import DurableStorageContract, MemoryStorage, StorageContract
 from mdacore.testing.component_contract import ComponentContract
 from mdacore.testing.memory import Memory
@@ -90,6 +90,17 @@ class ForgetsDsn(Sound):
         return attrs.evolve(message, envelope=attrs.evolve(message.envelope, dsn_envelope_id=""))
 
 
+class KeepsTheNamesOfEdits(Sound):
+    def read(self, claim):
+        message = super().read(claim)
+        edits = [
+            attrs.evolve(one, at=None) if isinstance(one, RemoveFields) else one
+            for one in message.envelope.content.edits
+        ]
+        content = attrs.evolve(message.envelope.content, edits=tuple(edits))
+        return attrs.evolve(message, envelope=message.envelope.with_content(content))
+
+
 class RemembersThePath(Sound):
     def write(self, messages, *, queue, key=""):
         given = super().write(messages, queue=queue, key=key)
@@ -138,10 +149,34 @@ class ClaimsTwice(Sound):
         return claimed
 
 
+class HurriesReleased(Sound):
+    def release(self, claim, *, due_at=None):
+        super().release(claim, due_at=self._clock.now() if due_at is None else due_at)
+
+
 class CountsReleased(Sound):
-    def release(self, claim):
-        super().release(claim)
-        self._rows[claim.queue_id].attempts += 1
+    def release(self, claim, *, due_at=None):
+        super().release(claim, due_at=due_at)
+        self._rows[claim.queue_id].attempts += due_at is not None
+
+
+class ReleasesAtOnce(Sound):
+    def release(self, claim, *, due_at=None):
+        super().release(claim, due_at=None if due_at is None or due_at < self._clock.now() else due_at)
+
+
+class ReleasesAllAlike(Sound):
+    batch = ()
+
+    def release(self, claim, *, due_at=None):
+        if not self.batch:
+            gevent.spawn(self.end_batch)
+        self.batch = (*self.batch, (claim, due_at))
+
+    def end_batch(self):
+        for claim, _ in self.batch:
+            super().release(claim, due_at=self.batch[-1][1])
+        self.batch = ()
 
 
 class SleepsInsteadOfWaiting(Sound):
@@ -332,6 +367,7 @@ BROKEN_STORAGE = {
     "test_a_write_that_is_interrupted_has_stored_all_or_nothing": WritesSlowly,
     "test_the_file_of_a_body_still_belongs_to_the_caller": TakesTheFile,
     "test_read_gives_the_envelope_as_it_was_written": ForgetsDsn,
+    "test_every_kind_of_header_edit_survives": KeepsTheNamesOfEdits,
     "test_a_spooled_body_outlives_the_file_that_it_came_in": RemembersThePath,
     "test_parts_that_share_a_body_end_one_by_one": DropsTheBodyWithTheFirst,
     "test_read_gives_each_claim_its_own_message": ReadsTheFirst,
@@ -339,9 +375,13 @@ BROKEN_STORAGE = {
     "test_what_is_due_is_claimed_longest_due_first_and_the_rest_waits": ClaimsInAnyOrder,
     "test_a_claim_leaves_out_other_queues_full_lanes_and_what_is_held": ClaimsFromFullLanes,
     "test_no_message_is_claimed_twice": ClaimsTwice,
-    "test_a_released_message_is_due_as_before_and_its_attempt_uncounted": CountsReleased,
+    "test_a_released_message_is_due_as_before_and_its_attempt_uncounted": HurriesReleased,
+    "test_a_message_that_is_given_back_for_later_is_due_then_and_its_attempt_uncounted": CountsReleased,
+    "test_a_message_that_is_given_back_as_due_already_goes_behind_what_is_due_for_longer": ReleasesAtOnce,
+    "test_many_may_be_given_back_at_once": ReleasesAllAlike,
     "test_wait_returns_when_there_is_something_to_claim": SleepsInsteadOfWaiting,
     "test_wait_returns_when_a_message_becomes_due": SleepsInsteadOfWaiting,
+    "test_wait_returns_when_what_was_given_back_for_later_is_due": SleepsInsteadOfWaiting,
     "test_wait_takes_no_longer_than_it_may": WaitsForEver,
     "test_with_no_recipient_left_open_the_message_is_gone": KeepsWhatIsDone,
     "test_open_recipients_stay_under_their_numbers_with_their_last_reply": NumbersAgain,
@@ -414,6 +454,19 @@ class ForgetsKeys(Durable):
         self._memory.keys.clear()
 
 
+class ReleasesUntilTheEnd(Durable):
+    def start(self):
+        super().start()
+        for row in self._rows.values():
+            row.due_at = min(row.due_at, self._clock.now())
+
+
+class LosesReleasedInACrash(Durable):
+    def start(self):
+        for queue_id in [queue_id for queue_id, row in self._rows.items() if not row.is_claimed]:
+            del self._rows[queue_id]
+
+
 class GivesSuspectsWithOthers(Durable):
     def claim(self, queue, limit, *, full_lanes=()):
         given = list(super().claim(queue, limit, full_lanes=full_lanes))
@@ -433,6 +486,8 @@ BROKEN_DURABLE_STORAGE = {
     "test_what_was_written_is_there_after_a_kill": ForgetsAll,
     "test_what_was_stored_is_there_after_a_restart": ForgetsWhatIsHeld,
     "test_a_claim_that_was_never_settled_is_given_out_again_and_counted": KeepsOldClaims,
+    "test_what_was_given_back_for_later_is_due_then_also_after_a_restart": ReleasesUntilTheEnd,
+    "test_what_was_given_back_for_later_is_due_by_then_after_a_kill": LosesReleasedInACrash,
     "test_a_suspect_is_given_only_by_itself_until_it_is_settled": GivesSuspectsWithOthers,
     "test_a_suspect_that_ends_the_process_again_is_counted_again": ForgivesSuspects,
     "test_a_key_is_remembered_over_a_restart": ForgetsKeys,

@@ -9,11 +9,11 @@ The process apart is not for speed: what is broken leaks, hangs and blocks.
 
 from __future__ import annotations
 
+import fcntl
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -77,35 +77,28 @@ class Outcomes:
     output: str
 
 
-Run = Future[Outcomes]
-
-
-@pytest.fixture(scope="session")
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Run]]:
-    """The processes of all modules that are to be tested, two at a time: what is broken mostly waits."""
-    modules = {
-        item.path: item.module for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())
-    }
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        folder = tmp_path_factory.mktemp("suites")
-        yield {path: pool.submit(_run, path, suites_in(module), folder) for path, module in modules.items()}
-        pool.shutdown(cancel_futures=True)
-
-
 @pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest, runs: dict[Path, Run]) -> Outcomes:
-    """What came of running the module's suites."""
-    return runs[request.path].result()
-
-
-def _run(path: Path, suites: list[Any], folder: Path) -> Outcomes:
-    report = folder / f"{path.stem}.xml"
-    nodes = [f"{path}::{suite.__name__}" for suite in suites]
-    command = [sys.executable, "-m", "pytest", *OPTIONS, f"--junitxml={report}", *nodes]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SUITE_S, check=False)
-    assert report.exists(), run.stdout + run.stderr
+def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """What came of running the module's suites: once, however many workers its tests are given to."""
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if hasattr(request.config, "workerinput") else own
+    report = folder / f"{request.path.stem}.xml"
+    with report.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not report.exists():
+            _run(request.path, suites_in(request.module), report)
     failures = {key: said for key, said in _cases(report) if said}
-    return Outcomes(failures, run.stdout + run.stderr)
+    return Outcomes(failures, report.with_suffix(".txt").read_text())
+
+
+def _run(path: Path, suites: list[Any], report: Path) -> None:
+    unfinished = report.with_suffix(".part")
+    nodes = [f"{path}::{suite.__name__}" for suite in suites]
+    command = [sys.executable, "-m", "pytest", *OPTIONS, f"--junitxml={unfinished}", *nodes]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SUITE_S, check=False)
+    assert unfinished.exists(), run.stdout + run.stderr
+    report.with_suffix(".txt").write_text(run.stdout + run.stderr)
+    unfinished.rename(report)
 
 
 def _cases(report: Path) -> Iterator[tuple[tuple[str, str, str], str]]:

@@ -16,6 +16,7 @@ IS_CI = os.environ.get("CI") == "true"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*programs): left out, with a reason, where one is missing; never in CI")
+    config.addinivalue_line("markers", "takes_minutes: begun before all others, which the other workers do meanwhile")
     # A busy machine is no failure, and neither is luck: each run has the same examples.
     settings.register_profile(
         "mdacore", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -25,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what needs a program that is not here. In CI nothing is left out: there it fails."""
+    items.sort(key=lambda item: item.get_closest_marker("takes_minutes") is None)
     if IS_CI:
         return
     for item in items:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 KILL_LOOP = Path(__file__).parent / "killloop"
 KILLS = os.environ.get("MDACORE_KILLS", "500")
 LIMIT_S = os.environ.get("MDACORE_KILL_LIMIT_S", "240")
@@ -19,6 +21,7 @@ def kill_loop(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.takes_minutes
 def test_nothing_accepted_is_lost_whenever_the_process_is_killed(tmp_path: Path) -> None:
     """I0 and I2 with real processes: each accepted recipient has mail, or its sender a notice."""
     ended = kill_loop(tmp_path, "--kills", KILLS, "--limit-s", LIMIT_S)

@@ -129,6 +129,7 @@ class TestHangUp:
         assert 0 == service.terminate()
 
     def test_on_a_terminal_that_is_closed_it_finishes_what_is_in_hand(self, service):
+        """It is told twice: by the shell, and by the kernel when the shell has ended."""
         service.configure(relay=BRIEF)
         terminal, its_end = os.openpty()
         process = subprocess.Popen(
@@ -136,9 +137,19 @@ class TestHangUp:
         )
         os.close(its_end)
         said = b""
-        while b"service.started" not in said:
-            said += os.read(terminal, 65_536)
 
+        def read_on_until(words):
+            nonlocal said
+            while words not in said:
+                said += os.read(terminal, 65_536)
+
+        read_on_until(b"service.started")
+        service.port = int(re.findall(rb"127\.0\.0\.1:(\d+)", said)[-1])
+        send(service)
+        read_on_until(b"queue.accepted")
+
+        process.send_signal(signal.SIGHUP)
+        read_on_until(b"service.draining")
         process.send_signal(signal.SIGHUP)
 
         with contextlib.suppress(OSError):  # the terminal's way to say that nobody is left at the other end
@@ -146,7 +157,7 @@ class TestHangUp:
                 said += piece
         os.close(terminal)
         assert 0 == process.wait(GRACE_S * 2)
-        assert b"service.drained" in said
+        assert b"queue.delivered" in said
 
 
 class TestRelayFails:

@@ -17,9 +17,9 @@ from mdacore import (
     StorageError,
 )
 from mdacore.queue import BoundPolicy, BoundRelay, Route
-from mdacore.testing import ScriptedRelay
+from mdacore.testing import ManualClock, MemoryStorage, ScriptedRelay
 
-from .waiting import settlements
+from .waiting import settlements, wait_until
 
 OK = Reply.parse("250 2.0.0 Delivered")
 LATER = Reply.parse("451 4.2.1 Mailbox busy")
@@ -251,6 +251,28 @@ class TestLanes:
         bench.queue.accept(make_envelope("user@quick.test"))
 
         assert Outcome.DELIVERED is settlements(bench, 1)[0].closed[0].outcome
+
+    def test_room_that_comes_while_more_is_looked_for_is_used_at_once(self, make_bench, make_new, monkeypatch):
+        """Whoever rests only then must not have missed it."""
+        monkeypatch.setattr("mdacore.queue.queue.FULL_LANES_WAIT_S", 3600.0)
+        may_end, clock = Event(), ManualClock()
+
+        class Slow(MemoryStorage):
+            def claim(self, queue, limit, *, full_lanes=()):
+                claims = super().claim(queue, limit, full_lanes=full_lanes)
+                if full_lanes:
+                    may_end.set()
+                    wait_until(lambda: not bench.queue.health().facts["unsettled"])
+                return claims
+
+        storage = Slow(clock)
+        storage.write([make_new("bob@example.test") for _ in range(4)], queue="main")
+        relay = ScriptedRelay(lambda env, _: may_end.wait() and {0: OK})
+        bound = BoundRelay(instance="local", relay=relay, concurrency=1)
+
+        bench = make_bench(relay, clock=clock, storage=storage, relays={"local": bound}, claims_max=3)
+
+        relay.wait_for(4)
 
     def test_recipients_of_several_routes_become_messages_of_their_own(self, make_bench, make_envelope):
         local, far = ScriptedRelay(), ScriptedRelay()

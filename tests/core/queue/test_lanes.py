@@ -8,10 +8,11 @@ from mdacore import Claim, QueueId, Reply
 from mdacore.queue import BoundRelay
 from mdacore.queue.lane import Job, Lane
 from mdacore.queue.lanes import CROWDED_OUT_S, OFF_MAX, Lanes
-from mdacore.queue.suspension import FIRST_PAUSE_S, REVIEW_EVERY_S
+from mdacore.queue.suspension import FIRST_PAUSE_S, REMEMBERED_S, REVIEW_EVERY_S
 from mdacore.runtime import Breaker
 from mdacore.testing import ManualClock, ScriptedRelay
 
+DAY_S = 86_400.0
 DEAD = "local/dead.test"
 REFUSED = Reply.parse("451 4.4.1 Connection refused")
 
@@ -88,6 +89,26 @@ class TestReview:
         lanes.failed(lane, REFUSED, 0.5)
 
         assert {DEAD} == lanes.full
+
+
+class TestMemory:
+    @pytest.fixture
+    def lanes(self, clock: ManualClock) -> Lanes:
+        relay = BoundRelay(instance="local", relay=ScriptedRelay(), concurrency_start=1, suspension_max_s=DAY_S)
+        return Lanes({"local": relay}, claims_max=40, clock=clock)
+
+    def test_a_destination_is_remembered_after_the_longest_pause_and_forgotten_some_time_later(self, lanes, clock):
+        """Forgotten at its end, it would get many attempts at once and a pause of a minute again."""
+        lane = claimed(lanes, 0)
+        lane.ready.clear()
+        while not lane.suspension or lane.suspension.pause_s < DAY_S:
+            lanes.failed(lane, REFUSED, 0.5)
+            clock.advance(lane.suspension.left_s)
+
+        at_its_end = (lanes.full, set(lanes.suspended))
+        clock.advance(REMEMBERED_S)
+
+        assert ((set(), {DEAD}), (set(), set())) == (at_its_end, (lanes.full, set(lanes.suspended)))
 
 
 class TestOff:

@@ -114,10 +114,12 @@ def _addresses(edge: Instance[Any]) -> Iterator[tuple[KeyPath, str]]:
 
 def _collide(one: str, other: str) -> bool:
     """Whether both cannot be bound. Port 0 is any free port; all of IPv6 takes IPv4 as well."""
+    if one.startswith("unix:") or other.startswith("unix:"):
+        return one == other
     one, other = one.lower(), other.lower()
-    host, _, port = one.rpartition(":")
+    host, colon, port = one.rpartition(":")
     other_host, _, other_port = other.rpartition(":")
-    if port != other_port or port == "0":
+    if not colon or port != other_port or port == "0":  # without a colon it is something else: a mode, a group
         return False
     hosts = {host, other_host}
     return one == other or "[::]" in hosts or (_ANY_IPV4 in hosts and not any(name.startswith("[") for name in hosts))

@@ -192,7 +192,8 @@ class Lanes:
         before = self._clock.monotonic() - REMEMBERED_S
         for name, failed_at in list(self._troubled.items()):
             lane = self._lanes[name]
-            if failed_at < before and not lane.claimed and (lane.suspension is None or lane.suspension.left_s <= 0):
+            is_suspended = lane.suspension is not None and lane.suspension.left_s > -REMEMBERED_S
+            if failed_at < before and not lane.claimed and not is_suspended:
                 del self._troubled[name]
                 self.forget_if_idle(lane)
 

@@ -203,6 +203,7 @@ class Queue:
             try:
                 self._suspects.attempt()
                 full_lanes, limit = lanes.full, self._claim_limit
+                were_busy = lanes.are_busy(full_lanes)  # before the claim: what ends during it has told so
                 claims = self._storage_fence.call(self._claim_or_wait, full_lanes, limit)
             except MdaError as error:
                 self._log.error(events.QUEUE_CLAIM_FAILED, error=str(error), retry_s=CLAIM_RETRY_S)
@@ -211,7 +212,7 @@ class Queue:
             for claim in claims:
                 delivery.add(Job(claim=claim))
             if not claims and full_lanes:
-                self._rest(full_lanes)
+                self._rest(were_busy=were_busy)
 
     @property
     def _claim_limit(self) -> int:
@@ -226,9 +227,9 @@ class Queue:
             self._storage.wait(self._wiring.name, IDLE_WAIT_S)
         return claims
 
-    def _rest(self, full_lanes: Collection[str]) -> None:
-        """Until there may be room in one of these lanes; what is suspended or off gets none by what others finish."""
-        if self._lanes.are_busy(full_lanes):
+    def _rest(self, *, were_busy: bool) -> None:
+        """Until there may be room in a full lane; what is suspended or off gets none by what others finish."""
+        if were_busy:
             self._delivery.room_changed.wait(FULL_LANES_WAIT_S)
         else:
             gevent.sleep(FULL_LANES_WAIT_S)

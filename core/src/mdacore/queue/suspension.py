@@ -25,7 +25,7 @@ FIRST_PAUSE_S = 60.0
 JITTER = 0.1
 """Each pause is changed by up to this share of itself: destinations that went down together are not probed together."""
 REMEMBERED_S = 3600.0
-"""For how long at least a failure is remembered where nobody has mail: four of the longest pauses."""
+"""For how long at least a failure is remembered where nobody has mail, and a suspension after the end of its pause."""
 CERTAIN_S = 3600.0
 """A message that was never attempted is old only if its destination has been down for so long: the clock may jump."""
 REVIEW_EVERY_S = CERTAIN_S

@@ -133,19 +133,17 @@ class GroupCommit(Generic[JobT, ResultT]):
                 raise RuntimeError(f"{len(results)} results for a batch of {len(batch)} jobs")  # noqa: TRY301 - it shares the way of all failures
         except Exception as error:  # whatever went wrong belongs to those who wait for it
             results = [error] * len(batch)
-        gevent.get_hub().loop.run_callback(self._deliver_all, batch, results)
-
-    def _deliver_all(self, batch: Sequence[_Entry[JobT]], results: Sequence[ResultT | Exception]) -> None:
-        """In the hub: hand each result to whoever waits. What a caller makes of it stays in that caller's greenlet."""
+        run_soon = gevent.get_hub().loop.run_callback  # each by itself: whatever one makes of it, the others get theirs
         for entry, result in zip(batch, results, strict=True):
-            self._deliver(entry, result)
+            run_soon(self._deliver, entry, result)
 
     def _deliver(self, entry: _Entry[JobT], result: ResultT | Exception) -> None:
+        """In the hub: hand the result to whoever waits."""
         entry.is_over = True
         if isinstance(result, Exception):
             entry.waiter.throw(result)
-        elif entry.is_abandoned:  # by itself: if it fails, the others still get theirs
-            gevent.get_hub().loop.run_callback(self._abandoned, entry.job, result)
+        elif entry.is_abandoned:
+            self._abandoned(entry.job, result)
         else:
             entry.waiter.switch(result)
 

@@ -55,7 +55,9 @@ def _run(service: Service, keys: ServiceKeys) -> None:
         (may_stop if asked_to_stop.is_set() else asked_to_stop).set()
 
     watchers = [gevent.signal_handler(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)]
-    watchers.append(gevent.signal_handler(signal.SIGHUP, on_signal if sys.stdout.isatty() else _decline_reload))
+    # not `on_signal`: a terminal that is closed says so twice, by its shell and by the kernel
+    on_hangup = asked_to_stop.set if sys.stdout.isatty() else _decline_reload
+    watchers.append(gevent.signal_handler(signal.SIGHUP, on_hangup))
     try:
         service.start()
         _settle_heap()

@@ -25,6 +25,7 @@ class Config:
     """The keys of the edge."""
 
     listen: tuple[str, ...] = attrs.field(default=("127.0.0.1:2525",), metadata={"help": "Where it listens."})
+    listen_mode: str = attrs.field(default="0660", metadata={"help": "Who may connect to its sockets: no address."})
     domains: tuple[str, ...] = ("localhost",)
     timeout_s: Seconds = attrs.field(default=Seconds(300.0), validator=ge(1))
     max_size: SizeBytes = attrs.field(default=SizeBytes(25_000_000))

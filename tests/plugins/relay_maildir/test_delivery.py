@@ -17,6 +17,7 @@ from mdacore.log import get_log
 from mdacore.testing import ManualClock
 from mdacore_relay_maildir import MaildirConfig, events
 from mdacore_relay_maildir.delivery import Deliverer, Delivery
+from mdacore_relay_maildir.steps import alone
 from mdacore_relay_maildir.walk import make_root
 
 MESSAGE = b"From: a@example.net\r\n\r\nhello\r\n"
@@ -45,7 +46,7 @@ class Post:
     def deliver(self, address: str, message: bytes = MESSAGE) -> Delivery:
         read = self.deliverer.read(make_envelope(address, message))
         letter = self.deliverer.letter(read, address)
-        return letter if isinstance(letter, Delivery) else self.deliverer.deliver(letter, is_wanted=lambda: True)
+        return letter if isinstance(letter, Delivery) else alone(self.deliverer.deliver(letter, is_wanted=lambda: True))
 
     def found(self) -> list[str]:
         """The folders with messages, once for each message."""

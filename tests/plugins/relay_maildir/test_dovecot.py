@@ -18,6 +18,7 @@ from mdacore.log import get_log
 from mdacore.runtime import SystemClock
 from mdacore_relay_maildir import MaildirConfig
 from mdacore_relay_maildir.delivery import Deliverer, Letter
+from mdacore_relay_maildir.steps import alone
 from mdacore_relay_maildir.walk import make_root
 
 pytestmark = pytest.mark.needs("doveadm")
@@ -74,14 +75,14 @@ class Site:
         with unprivileged():
             letter = self.deliverer.letter(self.deliverer.read(envelope), address)
             assert isinstance(letter, Letter)
-            return self.deliverer.deliver(letter, is_wanted=lambda: True).reply
+            return alone(self.deliverer.deliver(letter, is_wanted=lambda: True)).reply
 
     def run(self, *command: str, stdin: bytes = b"") -> str:
         """Run one of Dovecot's programs; gives its output."""
         drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "USER": "nobody"}
         argv = [*drop, command[0], "-c", str(self.folder / "dovecot.conf"), *command[1:]]
-        done = subprocess.run(argv, input=stdin, env=environment, capture_output=True, timeout=30, check=False)
+        done = subprocess.run(argv, input=stdin, env=environment, capture_output=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
 

@@ -15,6 +15,7 @@ import pytest
 from mdacore.testing import ManualClock
 from mdacore_relay_maildir.maildirs import Maildirs, UniqueNames
 from mdacore_relay_maildir.openplaces import OpenPlaces
+from mdacore_relay_maildir.steps import alone
 from mdacore_relay_maildir.subfolder import Place
 from mdacore_relay_maildir.walk import UnsafeFolder, make_root
 
@@ -112,16 +113,16 @@ def opens(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 class TestReuse:
     def test_next_message_opens_nothing_but_its_file(self, maildirs: Maildirs, opens: list[str]) -> None:
-        maildirs.store(BOB, [b"x"], is_wanted=always)
+        alone(maildirs.store(BOB, [b"x"], is_wanted=always))
         opens.clear()
 
-        maildirs.store(BOB, [b"y"], is_wanted=always)
+        alone(maildirs.store(BOB, [b"y"], is_wanted=always))
 
         assert [""] == opens  # a file without a name
 
     def test_sub_folder_is_a_place_of_its_own(self, maildirs: Maildirs, root: Path) -> None:
         for place in (BOB, LISTS, BOB, LISTS):
-            maildirs.store(place, [b"x"], is_wanted=always)
+            alone(maildirs.store(place, [b"x"], is_wanted=always))
 
         assert [2, 2] == [len(list((root.joinpath(*place.path) / "new").iterdir())) for place in (BOB, LISTS)]
 
@@ -133,7 +134,7 @@ class TestReuse:
 
         def deliver() -> None:
             for number in range(30):
-                maildirs.store(box(f"box{number % 5}"), [b"x"], is_wanted=always)
+                alone(maildirs.store(box(f"box{number % 5}"), [b"x"], is_wanted=always))
 
         threads = [Thread(target=deliver) for _ in range(6)]
         for thread in threads:
@@ -150,13 +151,13 @@ class TestReplacedFolders:
     def test_case_089_folder_that_was_replaced_is_not_written_any_more(
         self, maildirs: Maildirs, root: Path, tmp_path: Path, where: str
     ) -> None:
-        maildirs.store(BOB, [b"x"], is_wanted=always)
+        alone(maildirs.store(BOB, [b"x"], is_wanted=always))
         (root / where).rename(tmp_path / "aside")
         before = sorted(tmp_path.glob("aside/**/*"))
         for part in ("tmp", "new", "cur"):
             (root / "example.com/bob" / part).mkdir(parents=True, exist_ok=True, mode=0o700)
 
-        name = maildirs.store(BOB, [b"y"], is_wanted=always)
+        name = alone(maildirs.store(BOB, [b"y"], is_wanted=always))
 
         assert b"y" == (root / "example.com/bob/new" / name).read_bytes()
         assert before == sorted(tmp_path.glob("aside/**/*"))
@@ -165,30 +166,30 @@ class TestReplacedFolders:
     def test_case_089_symbolic_link_to_another_folder_is_refused(
         self, maildirs: Maildirs, root: Path, tmp_path: Path, where: str
     ) -> None:
-        maildirs.store(BOB, [b"x"], is_wanted=always)
+        alone(maildirs.store(BOB, [b"x"], is_wanted=always))
         shutil.copytree(root / where, tmp_path / "other")
         (root / where).rename(tmp_path / "aside")
         (root / where).symlink_to(tmp_path / "other")
 
         with pytest.raises(NotADirectoryError):
-            maildirs.store(BOB, [b"y"], is_wanted=always)
+            alone(maildirs.store(BOB, [b"y"], is_wanted=always))
 
     @pytest.mark.parametrize("part", ["new", "tmp"])
     def test_case_089_symbolic_link_to_the_very_folder_is_refused_too(
         self, maildirs: Maildirs, root: Path, tmp_path: Path, part: str
     ) -> None:
-        maildirs.store(BOB, [b"x"], is_wanted=always)
+        alone(maildirs.store(BOB, [b"x"], is_wanted=always))
         (root / "example.com/bob" / part).rename(tmp_path / "aside")
         (root / "example.com/bob" / part).symlink_to(tmp_path / "aside")
 
         with pytest.raises(NotADirectoryError):
-            maildirs.store(BOB, [b"y"], is_wanted=always)
+            alone(maildirs.store(BOB, [b"y"], is_wanted=always))
 
     def test_maildir_that_was_removed_is_made_again(self, maildirs: Maildirs, root: Path) -> None:
-        maildirs.store(BOB, [b"x"], is_wanted=always)
+        alone(maildirs.store(BOB, [b"x"], is_wanted=always))
         shutil.rmtree(root / "example.com")
 
-        name = maildirs.store(BOB, [b"y"], is_wanted=always)
+        name = alone(maildirs.store(BOB, [b"y"], is_wanted=always))
 
         assert [root / "example.com/bob/new" / name] == list(root.rglob("new/*"))
 
@@ -196,27 +197,27 @@ class TestReplacedFolders:
     def test_case_114_folder_that_everybody_may_write_by_now_is_refused(
         self, maildirs: Maildirs, root: Path, part: str
     ) -> None:
-        maildirs.store(BOB, [b"x"], is_wanted=always)
+        alone(maildirs.store(BOB, [b"x"], is_wanted=always))
         (root / "example.com/bob" / part).chmod(0o777)
 
         with pytest.raises(UnsafeFolder, match="written by everybody"):
-            maildirs.store(BOB, [b"y"], is_wanted=always)
+            alone(maildirs.store(BOB, [b"y"], is_wanted=always))
 
     def test_case_114_folder_further_up_is_looked_at_again_after_ten_seconds(
         self, maildirs: Maildirs, root: Path, clock: ManualClock
     ) -> None:
-        maildirs.store(BOB, [b"x"], is_wanted=always)
+        alone(maildirs.store(BOB, [b"x"], is_wanted=always))
         (root / "example.com").chmod(0o777)
         clock.advance(10)
 
         with pytest.raises(UnsafeFolder, match="written by everybody"):
-            maildirs.store(BOB, [b"y"], is_wanted=always)
+            alone(maildirs.store(BOB, [b"y"], is_wanted=always))
 
     def test_what_was_replaced_is_closed(self, maildirs: Maildirs, root: Path) -> None:
-        maildirs.store(BOB, [b"x"], is_wanted=always)
+        alone(maildirs.store(BOB, [b"x"], is_wanted=always))
         shutil.rmtree(root / "example.com")
 
-        maildirs.store(BOB, [b"y"], is_wanted=always)
+        alone(maildirs.store(BOB, [b"y"], is_wanted=always))
 
         assert opened("example.com/bob") == open_below(root)
 
@@ -226,12 +227,12 @@ class TestBound:
         maildirs = make_maildirs(2)
 
         for name in ("ann", "bob", "ann", "eve"):
-            maildirs.store(box(name), [b"x"], is_wanted=always)
+            alone(maildirs.store(box(name), [b"x"], is_wanted=always))
 
         assert opened("ann", "eve") == open_below(root)
 
     def test_nothing_stays_open_where_nothing_may(self, make_maildirs: Callable[[int], Maildirs], root: Path) -> None:
-        make_maildirs(0).store(BOB, [b"x"], is_wanted=always)
+        alone(make_maildirs(0).store(BOB, [b"x"], is_wanted=always))
 
         assert [] == open_below(root)
 
@@ -241,10 +242,10 @@ class TestBound:
         maildirs = make_maildirs(1)
 
         def drop_it() -> bool:
-            maildirs.store(box("eve"), [b"x"], is_wanted=always)
+            alone(maildirs.store(box("eve"), [b"x"], is_wanted=always))
             return True
 
-        maildirs.store(box("bob"), [b"x"], is_wanted=drop_it)
+        alone(maildirs.store(box("bob"), [b"x"], is_wanted=drop_it))
 
         assert 1 == len(list((root / "bob/new").iterdir()))
         assert opened("eve") == open_below(root)
@@ -255,33 +256,33 @@ class TestBound:
     ) -> None:
         """Wherever on the way the last of them is taken."""
         for name in ("ann", "bob", "eve"):
-            maildirs.store(box(name), [b"x"], is_wanted=always)
+            alone(maildirs.store(box(name), [b"x"], is_wanted=always))
 
         with descriptors_limited_to(spare):
-            maildirs.store(box("new"), [b"x"], is_wanted=always)
+            alone(maildirs.store(box("new"), [b"x"], is_wanted=always))
 
         assert 1 == len(list((root / "new/new").iterdir()))
 
     def test_no_descriptors_at_all_is_an_error_and_leaves_none(self, maildirs: Maildirs, root: Path) -> None:
         with descriptors_limited_to(3), pytest.raises(OSError, match="Too many open files"):
-            maildirs.store(BOB, [b"x"], is_wanted=always)
+            alone(maildirs.store(BOB, [b"x"], is_wanted=always))
 
         assert [] == open_below(root)
 
     def test_error_closes_no_place(self, maildirs: Maildirs, root: Path) -> None:
         with pytest.raises(InterruptedError):
-            maildirs.store(BOB, [b"x"], is_wanted=lambda: False)
+            alone(maildirs.store(BOB, [b"x"], is_wanted=lambda: False))
 
         assert opened("example.com/bob") == open_below(root)
 
 
 class TestClose:
     def test_nothing_is_open_afterwards(self, maildirs: Maildirs, root: Path) -> None:
-        maildirs.store(BOB, [b"x"], is_wanted=always)
+        alone(maildirs.store(BOB, [b"x"], is_wanted=always))
         maildirs.close()
         is_closed = open_below(root) == []
 
-        maildirs.store(BOB, [b"x"], is_wanted=always)
+        alone(maildirs.store(BOB, [b"x"], is_wanted=always))
 
         assert is_closed
         assert [] == open_below(root)
@@ -291,7 +292,7 @@ class TestClose:
             maildirs.close()
             return True
 
-        maildirs.store(BOB, [b"x"], is_wanted=close)
+        alone(maildirs.store(BOB, [b"x"], is_wanted=close))
 
         assert 1 == len(list((root / "example.com/bob/new").iterdir()))
         assert [] == open_below(root)

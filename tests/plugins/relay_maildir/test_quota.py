@@ -16,6 +16,7 @@ from mdacore.testing import ManualClock
 from mdacore_relay_maildir.maildirs import Maildirs, UniqueNames
 from mdacore_relay_maildir.maildirsize import MAX_BYTES, Limits
 from mdacore_relay_maildir.quota import OverQuota, Quota
+from mdacore_relay_maildir.steps import alone
 from mdacore_relay_maildir.subfolder import Place
 
 BOX = Place(("bob",))
@@ -66,37 +67,37 @@ def message_count(box: Path) -> int:
 
 class TestKeeping:
     def test_first_message_has_the_file_made_from_what_is_there(self, maildirs: Maildirs, box: Path) -> None:
-        maildirs.store(BOX, [b"x" * 50], is_wanted=always)
+        alone(maildirs.store(BOX, [b"x" * 50], is_wanted=always))
 
         assert "1000S,10C\n100 1\n50 1\n" == size_file(box)
         assert 0o600 == (box / "maildirsize").stat().st_mode & 0o777
 
     def test_next_message_is_one_more_line(self, maildirs: Maildirs, box: Path) -> None:
         for size_bytes in (50, 60):
-            maildirs.store(BOX, [b"x" * size_bytes], is_wanted=always)
+            alone(maildirs.store(BOX, [b"x" * size_bytes], is_wanted=always))
 
         assert "1000S,10C\n100 1\n50 1\n60 1\n" == size_file(box)
 
     def test_sub_folders_are_kept_in_the_file_of_their_maildir(self, maildirs: Maildirs, box: Path) -> None:
-        maildirs.store(Place(BOX.maildir, ".Lists"), [b"x" * 50], is_wanted=always)
+        alone(maildirs.store(Place(BOX.maildir, ".Lists"), [b"x" * 50], is_wanted=always))
 
         assert "1000S,10C\n100 1\n50 1\n" == size_file(box)
         assert not (box / ".Lists/maildirsize").exists()
 
     @pytest.mark.parametrize("limits", [Limits(size_bytes=1000), Limits(messages=10)])
     def test_quota_may_have_one_limit_only(self, tmp_path: Path, clock: ManualClock, box: Path, limits: Limits) -> None:
-        make_maildirs(tmp_path, clock, limits).store(BOX, [b"x"], is_wanted=always)
+        alone(make_maildirs(tmp_path, clock, limits).store(BOX, [b"x"], is_wanted=always))
 
         assert size_file(box).splitlines()[0] in ("1000S", "10C")
 
     def test_without_a_quota_there_is_no_file(self, tmp_path: Path, clock: ManualClock, box: Path) -> None:
-        Maildirs(tmp_path, UniqueNames("host", clock)).store(BOX, [b"x"], is_wanted=always)
+        alone(Maildirs(tmp_path, UniqueNames("host", clock)).store(BOX, [b"x"], is_wanted=always))
 
         assert not (box / "maildirsize").exists()
 
     def test_message_that_is_given_up_is_not_counted(self, maildirs: Maildirs, box: Path) -> None:
         with pytest.raises(InterruptedError):
-            maildirs.store(BOX, [b"x"], is_wanted=lambda: False)
+            alone(maildirs.store(BOX, [b"x"], is_wanted=lambda: False))
 
         assert "1000S,10C\n100 1\n" == size_file(box)
 
@@ -104,7 +105,7 @@ class TestKeeping:
         self, maildirs: Maildirs, box: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """An error would have the message delivered again; a file that lacks it would be wrong for long."""
-        maildirs.store(BOX, [b"x" * 50], is_wanted=always)
+        alone(maildirs.store(BOX, [b"x" * 50], is_wanted=always))
         write = os.write
 
         def broken(fd: int, data: bytes) -> int:
@@ -114,7 +115,7 @@ class TestKeeping:
 
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", broken)
-            maildirs.store(BOX, [b"x" * 60], is_wanted=always)
+            alone(maildirs.store(BOX, [b"x" * 60], is_wanted=always))
 
         assert not (box / "maildirsize").exists()
         assert 3 == message_count(box)
@@ -122,26 +123,26 @@ class TestKeeping:
 
 class TestLimit:
     def test_message_that_fills_the_maildir_exactly_is_taken(self, maildirs: Maildirs, box: Path) -> None:
-        maildirs.store(BOX, [b"x" * 900], is_wanted=always)
+        alone(maildirs.store(BOX, [b"x" * 900], is_wanted=always))
 
         with pytest.raises(OverQuota):
-            maildirs.store(BOX, [b"x"], is_wanted=always)
+            alone(maildirs.store(BOX, [b"x"], is_wanted=always))
 
         assert 2 == message_count(box)
         assert [] == list((box / "tmp").iterdir())
 
     def test_message_over_the_number_is_refused(self, maildirs: Maildirs, box: Path) -> None:
         for _ in range(9):
-            maildirs.store(BOX, [b"x"], is_wanted=always)
+            alone(maildirs.store(BOX, [b"x"], is_wanted=always))
 
         with pytest.raises(OverQuota, match="messages=10"):
-            maildirs.store(BOX, [b"x"], is_wanted=always)
+            alone(maildirs.store(BOX, [b"x"], is_wanted=always))
 
     def test_sub_folder_is_full_when_its_maildir_is(self, maildirs: Maildirs, box: Path) -> None:
-        maildirs.store(BOX, [b"x" * 900], is_wanted=always)
+        alone(maildirs.store(BOX, [b"x" * 900], is_wanted=always))
 
         with pytest.raises(OverQuota):
-            maildirs.store(Place(BOX.maildir, ".Lists"), [b"x"], is_wanted=always)
+            alone(maildirs.store(Place(BOX.maildir, ".Lists"), [b"x"], is_wanted=always))
 
     def test_deliveries_at_once_do_not_pass_the_limit_together(self, maildirs: Maildirs, box: Path) -> None:
         refused: list[OverQuota] = []
@@ -149,7 +150,7 @@ class TestLimit:
         def deliver() -> None:
             for _ in range(4):
                 try:
-                    maildirs.store(BOX, [b"x" * 100], is_wanted=always)
+                    alone(maildirs.store(BOX, [b"x" * 100], is_wanted=always))
                 except OverQuota as error:
                     refused.append(error)
 
@@ -167,7 +168,7 @@ class TestCounting:
     """Maildir++, "Calculating maildirsize"."""
 
     def count(self, maildirs: Maildirs, box: Path) -> str:
-        maildirs.store(BOX, [b"x"], is_wanted=always)
+        alone(maildirs.store(BOX, [b"x"], is_wanted=always))
         return size_file(box).splitlines()[1]
 
     @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ class TestCounting:
         (box / "maildirsize").mkdir()
 
         with pytest.raises(IsADirectoryError):
-            maildirs.store(BOX, [b"x"], is_wanted=always)
+            alone(maildirs.store(BOX, [b"x"], is_wanted=always))
 
         assert [] == list((box / "tmp").iterdir())
         assert 1 == message_count(box)
@@ -248,7 +249,7 @@ class TestOverQuota:
         """A reader that knows no Maildir++ may have removed messages since."""
         put(box, "maildirsize", b"1000S,10C\n900 5\n99 1\n")
 
-        maildirs.store(BOX, [b"x" * 50], is_wanted=always)
+        alone(maildirs.store(BOX, [b"x" * 50], is_wanted=always))
 
         assert "1000S,10C\n100 1\n50 1\n" == size_file(box)
 
@@ -256,13 +257,13 @@ class TestOverQuota:
         put(box, "maildirsize", b"1000S,10C\n999 5\n")
 
         with pytest.raises(OverQuota):
-            maildirs.store(BOX, [b"x" * 50], is_wanted=always)
+            alone(maildirs.store(BOX, [b"x" * 50], is_wanted=always))
 
     def test_sum_of_fifteen_minutes_is_counted_again(self, maildirs: Maildirs, box: Path, clock: ManualClock) -> None:
         put(box, "maildirsize", b"1000S,10C\n999 5\n")
         os.utime(box / "maildirsize", (clock.now() - 900, clock.now() - 900))
 
-        maildirs.store(BOX, [b"x" * 50], is_wanted=always)
+        alone(maildirs.store(BOX, [b"x" * 50], is_wanted=always))
 
         assert "1000S,10C\n100 1\n50 1\n" == size_file(box)
 
@@ -272,9 +273,9 @@ class TestOverQuota:
         put(box, "maildirsize", b"1000S,10C\n900 5\n99 1\n")
 
         with pytest.raises(OverQuota, match="just counted"):
-            maildirs.store(BOX, [b"x" * 50], is_wanted=always)
+            alone(maildirs.store(BOX, [b"x" * 50], is_wanted=always))
         with pytest.raises(OverQuota) as second:
-            maildirs.store(BOX, [b"x" * 50], is_wanted=always)
+            alone(maildirs.store(BOX, [b"x" * 50], is_wanted=always))
 
         assert "1000S,10C\n1000 2\n" == size_file(box)
         assert "counted" not in str(second.value)
@@ -302,7 +303,7 @@ class TestRaces:
         self, maildirs: Maildirs, box: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with self.changes_during_counts(box, monkeypatch, 1):
-            maildirs.store(BOX, [b"x"], is_wanted=always)
+            alone(maildirs.store(BOX, [b"x"], is_wanted=always))
 
         assert "1000S,10C\n110 2\n1 1\n" == size_file(box)
 
@@ -310,7 +311,7 @@ class TestRaces:
         self, maildirs: Maildirs, box: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with self.changes_during_counts(box, monkeypatch, 3):
-            maildirs.store(BOX, [b"x"], is_wanted=always)
+            alone(maildirs.store(BOX, [b"x"], is_wanted=always))
 
         assert not (box / "maildirsize").exists()
         assert [] == list((box / "tmp").iterdir())
@@ -321,9 +322,9 @@ class TestRaces:
         before = len(list(Path("/proc/self/fd").iterdir()))
 
         with self.changes_during_counts(box, monkeypatch, 3):
-            maildirs.store(BOX, [b"x"], is_wanted=always)
-        maildirs.store(BOX, [b"x"], is_wanted=always)
+            alone(maildirs.store(BOX, [b"x"], is_wanted=always))
+        alone(maildirs.store(BOX, [b"x"], is_wanted=always))
         with pytest.raises(OverQuota):
-            maildirs.store(BOX, [b"x" * 1000], is_wanted=always)
+            alone(maildirs.store(BOX, [b"x" * 1000], is_wanted=always))
 
         assert before == len(list(Path("/proc/self/fd").iterdir()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from errno import EDQUOT, EIO, ENOSPC
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ from mdacore import (
     Status,
 )
 from mdacore.testing import ManualClock
-from mdacore_relay_maildir import MaildirConfig, MaildirRelay, events
+from mdacore_relay_maildir import MaildirConfig, MaildirRelay, events, groups
+from mdacore_relay_maildir.syncs import Syncs
 
 ATTEMPT = Attempt(queue_id=QueueId("A123456789"), queue="main", number=1, deadline_s=60.0)
 MESSAGE = b"From: a@example.net\r\nSubject: hello\r\n\r\none\r\n\r\n.two\r\n"
@@ -126,11 +127,11 @@ class BlockedSync:
 
     def _wait(self, fd: int) -> None:
         self._loop.run_callback_threadsafe(self._has_reached.set)
-        assert self._released.wait(10)
+        assert self._released.wait(60)
         self._fsync(fd)
 
     def wait_until_reached(self) -> None:
-        assert self._has_reached.wait(10)
+        assert self._has_reached.wait(60)
 
     def release(self) -> None:
         self._released.set()
@@ -196,7 +197,7 @@ class TestDelivery:
         assert rest == b"" or rest.startswith(b"\n")
         assert rest.endswith(message.replace(b"\r\n", b"\n"))
 
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+    @settings(suppress_health_check=list(HealthCheck), max_examples=30)
     @given(
         lines=st.lists(
             st.binary(max_size=20).map(lambda line: line.replace(b"\n", b"").replace(b"\r", b"")), max_size=8
@@ -376,6 +377,67 @@ class TestDiskTrouble:
         assert Status.OK == relay.health().status
 
 
+class TestCompany:
+    """Attempts that are made at the same time are served by the same syncs."""
+
+    def test_attempts_of_one_turn_share_their_syncs(
+        self, make_relay: Callable[..., MaildirRelay], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        relay = make_relay(workers=1)
+        for name in ("ann", "bob", "eve"):
+            relay.attempt(envelope_for(f"{name}@example.com"), ATTEMPT)
+        rounds: list[int] = []
+        sync = Syncs.__call__
+
+        def count(syncs: Syncs, fds: Collection[int]) -> dict[int, OSError]:
+            rounds.append(len(fds))
+            return sync(syncs, fds)
+
+        monkeypatch.setattr(Syncs, "__call__", count)
+        attempts = [
+            gevent.spawn(relay.attempt, envelope_for(f"{name}@example.com"), ATTEMPT) for name in ("ann", "bob", "eve")
+        ]
+
+        codes = [attempt.get(timeout=60)[0].code for attempt in attempts]
+
+        assert [250] * 3 == codes
+        assert [3, 6] == rounds
+
+    @pytest.mark.parametrize("group_messages", [1, 2, 64])
+    def test_recipient_who_cannot_be_reached_spoils_no_other(
+        self, make_relay: Callable[..., MaildirRelay], root: Path, group_messages: int
+    ) -> None:
+        relay = make_relay(group_messages=group_messages)
+        (root / "example.com").symlink_to(root)
+        addresses = [f"bob@{domain}" for domain in ("example.net", "example.com", "example.org", "example.com")]
+
+        attempts = [gevent.spawn(relay.attempt, envelope_for(address), ATTEMPT) for address in addresses]
+        codes = [attempt.get(timeout=60)[0].code for attempt in attempts]
+
+        assert [250, 451, 250, 451] == codes
+        assert 2 == len(files(root))
+
+    def test_large_message_is_not_in_the_way_of_small_ones(
+        self, make_relay: Callable[..., MaildirRelay], root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It takes a thread of its own, and nobody has to lose patience with it."""
+        monkeypatch.setattr(groups, "PATIENCE_S", 600.0)
+        relay = make_relay()
+        relay.attempt(envelope_for("bob@example.com"), ATTEMPT)
+        disk = BlockedSync(monkeypatch)
+        large = gevent.spawn(relay.attempt, envelope_for("eve@example.com", message=b"\r\n" * 50_000), ATTEMPT)
+        disk.wait_until_reached()
+        monkeypatch.undo()
+
+        replies = relay.attempt(envelope_for("bob@example.com"), ATTEMPT)
+        is_waiting = not large.ready()
+        disk.release()
+
+        assert 250 == replies[0].code
+        assert is_waiting
+        assert 250 == large.get(timeout=60)[0].code
+
+
 class TestFullMailbox:
     def test_it_is_logged_and_is_no_trouble_of_the_relay(
         self, make_relay: Callable[..., MaildirRelay], root: Path, log: RecordingLog
@@ -401,7 +463,7 @@ class TestHangingDisk:
         disk.release()
 
         assert is_waiting
-        assert 250 == attempt.get(timeout=10)[0].code
+        assert 250 == attempt.get(timeout=60)[0].code
 
     def test_attempt_beyond_its_deadline_answers_and_delivers_nothing_later(
         self, relay: MaildirRelay, root: Path, log: RecordingLog, monkeypatch: pytest.MonkeyPatch
@@ -444,7 +506,7 @@ class TestHangingDisk:
 
         assert not is_done_at_once
         assert relay.drain(10)
-        assert 250 == attempt.get(timeout=10)[0].code
+        assert 250 == attempt.get(timeout=60)[0].code
 
 
 class TestLife:
@@ -467,7 +529,7 @@ class TestLife:
         disk.wait_until_reached()
 
         relay.stop()
-        gevent.joinall(attempts, timeout=10)
+        gevent.joinall(attempts, timeout=60)
         disk.release()
 
         stopping = Reply(code=451, enhanced="4.3.2", text="Service is stopping, try again later")
@@ -493,7 +555,7 @@ class TestLife:
         relay.stop()
         relay.stop()
 
-        give_up_at = time.monotonic() + 10
+        give_up_at = time.monotonic() + 60
         while count_threads() >= before and time.monotonic() < give_up_at:
             pass  # a thread that has returned takes a moment to leave the system's list
         assert before - 1 == count_threads()
@@ -516,7 +578,7 @@ class TestLife:
             gevent.sleep(0)
 
         relay.stop()
-        replies = attempt.get(timeout=10)
+        replies = attempt.get(timeout=60)
 
         assert set(range(50)) == set(replies)
         assert len(list(root.rglob("new/*"))) >= sum(reply.is_success for reply in replies.values())

@@ -11,6 +11,7 @@ import attrs
 
 from mdacore import Context, Problem, SizeBytes
 from mdacore_relay_maildir.folder import FolderTemplate
+from mdacore_relay_maildir.kernel_aio import MAX_SYNCS
 from mdacore_relay_maildir.subfolder import folder_of
 from mdacore_relay_maildir.walk import objection_to
 
@@ -80,7 +81,12 @@ class MaildirConfig:
     workers: int = attrs.field(
         default=16,
         validator=[attrs.validators.ge(1), attrs.validators.le(256)],
-        metadata={"help": "How many messages are written at once, each in a thread that mostly waits for the disk."},
+        metadata={"help": "How many groups, and large messages, are written at once, each in a thread of its own."},
+    )
+    group_messages: int = attrs.field(
+        default=64,
+        validator=[attrs.validators.ge(1), attrs.validators.le(MAX_SYNCS)],
+        metadata={"help": "How many small messages are written and synced together at most; 1 = each by itself."},
     )
     open_maildirs: int = attrs.field(
         default=128,

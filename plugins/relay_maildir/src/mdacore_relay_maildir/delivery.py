@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from errno import EDQUOT, ELOOP, ENOSPC, ENOTDIR
+from functools import lru_cache
 
 import attrs
 
@@ -19,6 +20,7 @@ from mdacore_relay_maildir.maildirs import Maildirs, UniqueNames
 from mdacore_relay_maildir.maildirsize import Limits
 from mdacore_relay_maildir.openplaces import OpenPlaces
 from mdacore_relay_maildir.quota import OverQuota, Quota
+from mdacore_relay_maildir.steps import Steps
 from mdacore_relay_maildir.subfolder import Place, folder_of
 from mdacore_relay_maildir.walk import UnsafeFolder
 
@@ -35,6 +37,7 @@ _REPLY_OF_ERRNO = {EDQUOT: FULL_FOR_NOW, ENOSPC: NO_SPACE, ELOOP: UNSAFE_FOLDER,
 _MAX_ADDRESS_CHARS = 900
 """With the field's name below the 998 of RFC 5322 §2.1.1; an edge takes far less (RFC 5321 §4.5.3.1)."""
 _MAX_BYTES_AT_HAND = 65_536
+_KNOWN_ADDRESSES = 1000
 
 
 @attrs.frozen(kw_only=True)
@@ -85,7 +88,8 @@ class Deliverer:
         quota = Quota(limits, context.clock.now, next_name) if limits != Limits() else None
         open_places = OpenPlaces(config.open_maildirs, context.clock.monotonic)
         self._maildirs = Maildirs(context.resolve(config.path), next_name, quota, open_places=open_places)
-        self._template = FolderTemplate(config.folder, config.fold_case, context.hostname, config.recipient_delimiter)
+        template = FolderTemplate(config.folder, config.fold_case, context.hostname, config.recipient_delimiter)
+        self._mailbox = lru_cache(_KNOWN_ADDRESSES)(template.mailbox)  # the same people get mail again and again
         self._makes_up_to = config.create_subfolders
         self._junk = folder_of(config.junk_folder) if config.junk_folder else ""
         self._has_lf = config.line_ending == "lf"
@@ -103,7 +107,7 @@ class Deliverer:
     def letter(self, message: Message, address: str) -> Letter | Delivery:
         """What is to be written for one recipient, or why nothing is. Never blocks, raises nothing."""
         try:
-            mailbox = self._template.mailbox(address)
+            mailbox = self._mailbox(address)
         except UnsafeAddress as error:
             return _failed(BAD_ADDRESS, events.REFUSED, error)
         if _loop_key(address) in message.past:
@@ -113,14 +117,14 @@ class Deliverer:
             pieces = (b"".join(pieces),)
         return Letter(mailbox=mailbox, is_spam=message.is_spam, pieces=pieces)
 
-    def deliver(self, letter: Letter, *, is_wanted: Callable[[], bool]) -> Delivery:
+    def deliver(self, letter: Letter, *, is_wanted: Callable[[], bool]) -> Steps[Delivery]:
         """Deliver to one recipient; 250 2.0.0 is durable: the file, its name, its folders. Blocks, raises nothing.
 
         `is_wanted` is asked just before the message can be seen.
         """
         try:
             place = self._place(letter)
-            file = self._maildirs.store(place, letter.pieces, is_wanted=is_wanted)
+            file = yield from self._maildirs.store(place, letter.pieces, is_wanted=is_wanted)
         except OverQuota as error:
             return _failed(self._full, events.FILLED, error)
         except OSError as error:

@@ -20,6 +20,7 @@ from mdacore_relay_maildir.drafts import Drafts
 from mdacore_relay_maildir.folder import Folder
 from mdacore_relay_maildir.openplaces import Opened, OpenPlaces
 from mdacore_relay_maildir.quota import Quota
+from mdacore_relay_maildir.steps import Steps
 from mdacore_relay_maildir.subfolder import MARK, Place
 from mdacore_relay_maildir.walk import Descriptors, descend
 
@@ -93,11 +94,11 @@ class Maildirs:
             is_maildir = "new" in os.listdir(subfolder_fd)  # noqa: PTH208 - a Path cannot be a descriptor
             return Place(maildir, subfolder if is_maildir else "")
 
-    def store(self, place: Place, pieces: Iterable[bytes], *, is_wanted: Callable[[], bool]) -> str:
+    def store(self, place: Place, pieces: Iterable[bytes], *, is_wanted: Callable[[], bool]) -> Steps[str]:
         """Put one message into a place, which is made if it is not there; returns the file's name in ``new/``.
 
-        Durable on return: the file, its name, and every folder on the way. `is_wanted` is asked last of all, when the
-        file is written but nobody can see it yet.
+        Durable at the end: the file, its name, and every folder on the way. `is_wanted` is asked last of all, when the
+        file is durable but nobody can see it yet.
 
         Raises:
             OverQuota: the maildir has no room.
@@ -105,23 +106,27 @@ class Maildirs:
         """
         opened = self._open_places.take(place) or self._retried(lambda: self._open(place))
         try:
-            return self._store(place, opened, pieces, is_wanted)
+            return (yield from self._store(place, opened, pieces, is_wanted))
         finally:
             self._open_places.give_back(opened)
 
-    def _store(self, place: Place, opened: Opened, pieces: Iterable[bytes], is_wanted: Callable[[], bool]) -> str:
+    def _store(
+        self, place: Place, opened: Opened, pieces: Iterable[bytes], is_wanted: Callable[[], bool]
+    ) -> Steps[str]:
         draft = self._retried(lambda: self._drafts.make(opened.tmp_fd))
         try:
             size_bytes = _write_all(draft.fd, pieces)
-            os.fsync(draft.fd)
+            yield (draft.fd,)
             with self._room_for(size_bytes, place, opened):
                 if not is_wanted():
                     raise InterruptedError("the attempt was given up")
                 name = self._drafts.show(draft, f",S={size_bytes}", opened.new_fd)
+            # The number of its links is kept with the file: where there is no journal, a file that was synced before
+            # it had a name has none after a crash, whatever the folder says, and fsck removes it.
+            yield draft.fd, opened.new_fd
+            return name
         finally:
             draft.discard()
-        os.fsync(opened.new_fd)
-        return name
 
     def _retried(self, opens: Callable[[], T]) -> T:
         """What this opens; where there are no descriptors left, without those that were only kept."""

@@ -1,14 +1,14 @@
 """The relay itself: one message for some recipients, each written in a thread while the hub goes on.
 
 What a delivery is stands in `delivery`; its octets are made in the greenlet, so that a thread has little to do between
-two calls of the system, in each of which it lets another one go on. Invariants: the hub never waits for the disk; a
+two calls of the system, in each of which it lets another one go on. What small messages of several attempts have in
+common, the syncs, they share (`groups`). Invariants: the hub never waits for the disk; a
 recipient's 250 is given when its file and its folders are durable; an attempt that is over delivers nothing more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 import attrs
 import gevent
@@ -16,11 +16,13 @@ from gevent.event import Event
 from greenlet import GreenletExit, greenlet
 
 from mdacore import LOCAL_ERROR, Attempt, Context, Envelope, Health, Reply, Status, printable
-from mdacore.runtime import Threads
 from mdacore_relay_maildir import events
 from mdacore_relay_maildir.config import MaildirConfig
 from mdacore_relay_maildir.delivery import Deliverer, Delivery, Letter, Message, is_at_hand, unreadable
-from mdacore_relay_maildir.walk import make_root
+from mdacore_relay_maildir.groups import Groups
+from mdacore_relay_maildir.steps import Steps
+from mdacore_relay_maildir.syncs import Syncs
+from mdacore_relay_maildir.walk import Descriptors, make_root
 
 STOPPING = Reply(code=451, enhanced="4.3.2", text="Service is stopping, try again later")
 
@@ -49,8 +51,10 @@ class MaildirRelay:
         self._root = context.resolve(config.path)
         self._deliverer = Deliverer(config, context)
         self._workers = config.workers
+        self._max_group = config.group_messages
         self._log = context.log
-        self._threads: Threads | None = None
+        self._syncs = Syncs()
+        self._groups: Groups[None] | None = None
         self._waiting: dict[greenlet, gevent.Timeout] = {}
         self._nobody_waits = Event()
         self._nobody_waits.set()
@@ -61,31 +65,34 @@ class MaildirRelay:
     def start(self) -> None:
         """Make the root folder and the threads. Raises OSError if the root cannot be made or belongs to others."""
         make_root(self._root)
-        self._threads = Threads(self._workers)
+        with Descriptors() as descriptors:  # where syncs take turns, a group would only make its members wait
+            may_group = self._syncs.are_parallel_for(descriptors.root(self._root))
+        self._groups = Groups(self._workers, self._max_group if may_group else 1, self._syncs)
         self._takes_work = True
 
     def drain(self, grace_s: float) -> bool:
         """Refuse new attempts and wait for those in hand."""
         self._takes_work = False
-        if self._threads is None:
+        if self._groups is None:
             return True
-        gevent.with_timeout(grace_s, self._join, self._threads, timeout_value=None)
-        return not self._waiting and not self._threads.in_hand
+        gevent.with_timeout(grace_s, self._join, self._groups, timeout_value=None)
+        return not self._waiting and not self._groups.in_hand
 
     def stop(self) -> None:
         """End the threads. What is in hand is given up before anybody can see it; a thread that hangs is left alone."""
         self._takes_work = False
         self._is_stopped = True
-        threads, self._threads = self._threads, None
+        groups, self._groups = self._groups, None
         for waiting, timer in self._waiting.items():
             gevent.get_hub().loop.run_callback(self._end_wait, waiting, timer)
-        if threads is not None:
-            threads.stop(_STOP_S)
+        if groups is not None:
+            groups.stop(_STOP_S)
+        self._syncs.close()
         self._deliverer.close()
 
     def health(self) -> Health:
         """Degraded from a delivery that the disk did not take to the next that it does."""
-        in_hand = self._threads.in_hand if self._threads is not None else 0
+        in_hand = self._groups.in_hand if self._groups is not None else 0
         facts = {"path": str(self._root), "messages_in_hand": in_hand}
         return Health(status=Status.DEGRADED if self._trouble else Status.OK, reason=self._trouble, facts=facts)
 
@@ -100,11 +107,11 @@ class MaildirRelay:
         dead disk beyond that delivers nothing when it wakes, unless it was at the very last step.
         """
         numbers = [recipient.number for recipient in envelope.recipients]
-        if self._threads is None or not self._takes_work:
+        if self._groups is None or not self._takes_work:
             return dict.fromkeys(numbers, STOPPING)
         job = _Job(envelope)
         limit_s = attempt.deadline_s * _OWN_SHARE_OF_DEADLINE
-        self._run_in(self._threads, job, limit_s)
+        self._run_in(self._groups, job, limit_s)
         results = dict(job.results)
         if len(results) < len(numbers) and not self._is_stopped:
             self._log.warning(events.OVERRAN, limit_s=limit_s, missing=len(numbers) - len(results))
@@ -113,7 +120,7 @@ class MaildirRelay:
         missing = STOPPING if self._is_stopped else LOCAL_ERROR
         return {number: results[number].reply if number in results else missing for number in numbers}
 
-    def _run_in(self, threads: Threads, job: _Job, limit_s: float) -> None:
+    def _run_in(self, groups: Groups[None], job: _Job, limit_s: float) -> None:
         """Wait for a job: until it is done, its time is over, or the relay stops.
 
         What interrupts this greenlet passes, unless somebody has the message: who that is must be told.
@@ -122,7 +129,7 @@ class MaildirRelay:
         timer = self._waiting[current] = gevent.Timeout.start_new(limit_s)
         self._nobody_waits.clear()
         try:
-            self._run(threads, job)
+            self._run(groups, job)
         except (gevent.Timeout, GreenletExit) as interruption:
             if interruption is not timer and not job.has_delivered:
                 raise
@@ -133,19 +140,20 @@ class MaildirRelay:
             if not self._waiting:
                 self._nobody_waits.set()
 
-    def _join(self, threads: Threads) -> None:
+    def _join(self, groups: Groups[None]) -> None:
         self._nobody_waits.wait()
-        threads.join()  # for what attempts have given up
+        groups.join()  # for what attempts have given up
 
     def _end_wait(self, waiting: greenlet, timer: gevent.Timeout) -> None:
         """In the hub: as if the time were over, if that greenlet still waits."""
         if self._waiting.get(waiting) is timer:
             waiting.throw(timer)
 
-    def _run(self, threads: Threads, job: _Job) -> None:
+    def _run(self, groups: Groups[None], job: _Job) -> None:
         recipients = job.envelope.recipients
+        is_long = not is_at_hand(job.envelope.content)
         try:
-            message = self._read(threads, job.envelope)
+            message = self._read(groups, job.envelope)
         except OSError as error:
             job.results.update(dict.fromkeys((recipient.number for recipient in recipients), unreadable(error)))
             return
@@ -156,18 +164,23 @@ class MaildirRelay:
             if isinstance(letter, Delivery):
                 job.results[recipient.number] = letter
             else:
-                threads.call(partial(self._deliver, job, recipient.number, letter))
+                groups.do(self._deliver(job, recipient.number, letter), is_long=is_long)
 
-    def _read(self, threads: Threads, envelope: Envelope) -> Message:
-        read = partial(self._deliverer.read, envelope)
-        return read() if is_at_hand(envelope.content) else threads.call(read)
+    def _read(self, groups: Groups[None], envelope: Envelope) -> Message:
+        read = self._deliverer.read
+        return read(envelope) if is_at_hand(envelope.content) else groups.call(read, envelope)
 
-    def _deliver(self, job: _Job, number: int, letter: Letter) -> None:
+    def _deliver(self, job: _Job, number: int, letter: Letter) -> Steps[None]:
         """In a thread. Leaves the result itself: the greenlet may be gone by then, or just about to look.
 
         Logs nothing: what is bound to the log belongs to the greenlet.
         """
-        job.results[number] = self._deliverer.deliver(letter, is_wanted=lambda: not (job.is_over or self._is_stopped))
+
+        def is_wanted() -> bool:
+            return not (job.is_over or self._is_stopped)
+
+        if is_wanted():
+            job.results[number] = yield from self._deliverer.deliver(letter, is_wanted=is_wanted)
 
     def _report(self, envelope: Envelope, results: Mapping[int, Delivery]) -> None:
         lines = {events.DELIVERED: self._log.debug, events.DEFERRED: self._log.warning}

@@ -339,6 +339,18 @@ class TestInjection:
         assert ([], []) == (handoff.envelopes, list(tmp_path.iterdir()))
         assert ["554 5.6.0 Header too large"] == [each["reply"] for each in log.of(events.EDGE_MESSAGE_REJECTED)]
 
+    @pytest.mark.parametrize("config", [{}, {"received": False}])
+    def test_case_058_a_claim_that_only_some_readers_find_is_refused(self, make_wire, handoff, log, config):
+        """Below a line that is no field, where the header ends for us, and goes on for Dovecot."""
+        wire = make_wire(**config).begin()
+
+        lines = wire.send(b"A: 1\r\ngarbage\r\n" + self.FORGED + b"\r\nx\r\n.\r\n")
+
+        assert ["554 5.6.0 A line of the header is no field"] == lines
+        assert [] == handoff.envelopes
+        assert lines == [each["reply"] for each in log.of(events.EDGE_MESSAGE_REJECTED)]
+        assert [] == log.of(events.EDGE_RESULTS_REMOVED)
+
     def test_case_059_whatever_is_logged_is_one_line_of_json(self, make_wire, log):
         wire = make_wire(USERS, auth_without_tls=True, max_errors=1000)
         for line in (

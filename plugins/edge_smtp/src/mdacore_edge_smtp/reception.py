@@ -13,7 +13,7 @@ import attrs
 from mdacore import Body, Client, Content, Envelope, Handed, Reply, Session
 from mdacore_edge_smtp import events
 from mdacore_edge_smtp.clients import utf8_word
-from mdacore_edge_smtp.results import HeaderTooLarge, without_claims
+from mdacore_edge_smtp.results import HeaderBroken, HeaderTooLarge, without_claims
 from mdacore_edge_smtp.session_wiring import SessionWiring
 from mdacore_edge_smtp.trace import has_looped, received_field
 from mdacore_edge_smtp.transaction import Transaction
@@ -22,6 +22,7 @@ from mdacore_edge_smtp.verdicts import reply_to_disk_error, verdict
 MESSAGE_OK = Reply(code=250, enhanced="2.0.0", text="Ok")
 TOO_MANY_HOPS = Reply(code=554, enhanced="5.4.6", text="Too many hops")
 HEADER_TOO_LARGE = Reply(code=554, enhanced="5.6.0", text="Header too large")
+HEADER_BROKEN = Reply(code=554, enhanced="5.6.0", text="A line of the header is no field")
 
 
 class Receiver(Session, Protocol):
@@ -43,6 +44,8 @@ def take_message(session: Receiver, transaction: Transaction, wiring: SessionWir
         objection = _note_spool_failure(transaction, error, wiring)
     except HeaderTooLarge:
         objection = HEADER_TOO_LARGE
+    except HeaderBroken:
+        objection = HEADER_BROKEN
     else:
         envelope = _envelope(transaction, content, session.client, wiring)
         objection = _objection(session, transaction, envelope, wiring)

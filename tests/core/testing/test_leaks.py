@@ -138,7 +138,8 @@ class TestChildren:
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
             return pid
 
-        gevent.get_hub().loop.reset_sigchld()  # a child watcher of an earlier test would have gevent wait for all
+        gevent.get_hub().loop.reset_sigchld()  # a child watcher of an earlier test would have gevent wait for all,
+        gevent.sleep(0.001)  # and once more for what it has been told already
         message, pid = leaked_by(ended)
         os.waitpid(pid, 0)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import anatomy
 import pytest
 
@@ -30,7 +28,7 @@ class TestPackages:
         assert package == anatomy._package(file)
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="the load generator needs a C compiler")
+@pytest.mark.needs("cc")
 class TestRun:
     def test_it_tells_threads_and_packages_apart(self, capsys, monkeypatch):
         monkeypatch.setattr("sys.argv", ["anatomy", "--messages", "500"])

@@ -191,6 +191,12 @@ class TestBrokenHeaders:
         with pytest.raises(HeaderBroken):
             claims(OURS + b"x\r\n" + OURS)
 
+    def test_a_file_that_is_gone_is_an_error_and_nothing_is_printed(self, tmp_path, capfd):
+        with pytest.raises(FileNotFoundError):
+            OWN.claims(FileBody(tmp_path / "body", 2 * HEAD_SIZE_BYTES), b"a: b\r\n")
+
+        assert ("", "") == capfd.readouterr()
+
     @pytest.mark.parametrize("before_bytes", [0, HEAD_SIZE_BYTES - 25, 3 * HEAD_SIZE_BYTES])
     def test_case_058_it_is_found_in_a_file(self, tmp_path, before_bytes):
         message = b"X: " + b"x" * before_bytes + b"\r\nx\r\n" + OURS + b"\r\n" + b"y" * HEAD_SIZE_BYTES

@@ -11,6 +11,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from gevent import get_hub
+
 from mdacore import Body, Content
 from mdacore_edge_smtp.mailboxes import ascii_domain
 
@@ -53,7 +55,7 @@ class OwnResults:
     def claims(self, body: Body, head: bytes) -> tuple[int, ...]:
         """Which of the message's Authentication-Results claim to be ours: their places in `Content.fields`.
 
-        `head` is how the body begins. May block on the disk where the body is in a file, and raises OSError then.
+        `head` is how the body begins. Where the body is in a file it blocks this greenlet, and may raise OSError.
 
         Raises:
             HeaderTooLarge: nobody should hold it in memory to find out.
@@ -137,18 +139,25 @@ def _size_where_named(body: Body, head: bytes) -> int:
     """About how long the header is, if the name stands anywhere in it; 0 = it does not."""
     end = head.find(_HEADER_END)
     if end < 0 and len(head) < body.size_bytes:
-        return _size_where_named_in_file(body)
+        found = get_hub().threadpool.apply(_size_where_named_in_file, (body,))
+        if isinstance(found, OSError):
+            raise found
+        return found
     header = head if end < 0 else head[:end]
     return len(header) if _NAME in header.lower() else 0
 
 
-def _size_where_named_in_file(body: Body) -> int:
+def _size_where_named_in_file(body: Body) -> int | OSError:
+    """In a thread of the pool, as the file may be long. An error is returned: the pool prints what is raised."""
     is_named, size_bytes, window = False, 0, b""
-    for piece in body.chunks():
-        window = window[1 - len(_NAME) :] + piece  # either may lie across two pieces
-        end = window.find(_HEADER_END)
-        is_named = is_named or _NAME in (window if end < 0 else window[:end]).lower()
-        size_bytes += len(piece)
-        if end >= 0:
-            break
+    try:
+        for piece in body.chunks():
+            window = window[1 - len(_NAME) :] + piece  # either may lie across two pieces
+            end = window.find(_HEADER_END)
+            is_named = is_named or _NAME in (window if end < 0 else window[:end]).lower()
+            size_bytes += len(piece)
+            if end >= 0:
+                break
+    except OSError as error:
+        return error
     return size_bytes if is_named else 0

@@ -133,6 +133,35 @@ class TestDeadlines:
         assert is_own
         assert 0.04 < took_s < 60
 
+    def test_one_that_is_struck_early_is_interrupted_at_once_and_by_its_own_deadline(self):
+        deadlines = Deadlines(60)
+        call = None
+
+        def wait():
+            nonlocal call
+            call = deadlines.begin()
+            try:
+                Event().wait()
+            except Deadline as deadline:
+                return deadline is call.expired
+            finally:
+                deadlines.end(call)
+
+        waiting = gevent.spawn(wait)
+        gevent.sleep(0)
+        gevent.get_hub().loop.run_callback(deadlines.strike, call)
+
+        assert waiting.get(timeout=30)
+
+    def test_one_that_has_ended_cannot_be_struck(self, deadlines):
+        call = deadlines.begin()
+        deadlines.end(call)
+
+        gevent.get_hub().loop.run_callback(deadlines.strike, call)
+        gevent.sleep(0.01)  # a Deadline would strike here
+
+        assert call.expired is None
+
     def test_no_timer_is_left_a_tick_after_the_last_call(self, deadlines):
         deadlines.end(deadlines.begin())
 

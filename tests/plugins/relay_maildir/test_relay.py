@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from errno import EDQUOT, EIO, ENOSPC
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import attrs
 import gevent
@@ -31,7 +31,11 @@ from mdacore import (
 )
 from mdacore.testing import ManualClock
 from mdacore_relay_maildir import MaildirConfig, MaildirRelay, events, groups
+from mdacore_relay_maildir.kernel_aio import KernelAio
 from mdacore_relay_maildir.syncs import Syncs
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 ATTEMPT = Attempt(queue_id=QueueId("A123456789"), queue="main", number=1, deadline_s=60.0)
 MESSAGE = b"From: a@example.net\r\nSubject: hello\r\n\r\none\r\n\r\n.two\r\n"
@@ -116,19 +120,22 @@ def files(root: Path) -> list[Path]:
 
 
 class BlockedSync:
-    """A disk that hangs: `os.fsync` waits in its thread until `release`."""
+    """A disk that hangs: a sync waits in its thread until `release`, whether of one file or of several."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._loop = gevent.get_hub().loop
         self._has_reached = gevent.event.Event()
         self._released = threading.Event()
-        self._fsync = os.fsync
-        monkeypatch.setattr(os, "fsync", self._wait)
+        monkeypatch.setattr(os, "fsync", self._hung(os.fsync))
+        monkeypatch.setattr(KernelAio, "fsync", self._hung(KernelAio.fsync))
 
-    def _wait(self, fd: int) -> None:
-        self._loop.run_callback_threadsafe(self._has_reached.set)
-        assert self._released.wait(60)
-        self._fsync(fd)
+    def _hung(self, function: Callable[P, T]) -> Callable[P, T]:
+        def wait(*args: P.args, **kwargs: P.kwargs) -> T:
+            self._loop.run_callback_threadsafe(self._has_reached.set)
+            assert self._released.wait(60)
+            return function(*args, **kwargs)
+
+        return wait
 
     def wait_until_reached(self) -> None:
         assert self._has_reached.wait(60)

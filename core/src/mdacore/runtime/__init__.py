@@ -5,7 +5,7 @@ Needs gevent.
 
 from mdacore.runtime.breaker import Breaker, Circuit, CircuitState, SwitchedOff
 from mdacore.runtime.clock import SystemClock
-from mdacore.runtime.deadline import Deadline
+from mdacore.runtime.deadline import Deadline, Deadlines, TimedCall
 from mdacore.runtime.fence import BrokenContract, Fence
 from mdacore.runtime.group_commit import GroupCommit
 from mdacore.runtime.health import InstanceHealth, health_of
@@ -19,12 +19,14 @@ __all__ = [
     "Circuit",
     "CircuitState",
     "Deadline",
+    "Deadlines",
     "Fence",
     "GroupCommit",
     "InstanceHealth",
     "SwitchedOff",
     "SystemClock",
     "Threads",
+    "TimedCall",
     "Watchdog",
     "Workers",
     "health_of",

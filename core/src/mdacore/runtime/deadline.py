@@ -59,19 +59,23 @@ class Deadlines:
         if not self._calls and self._timer is not None:
             self._timer.ref = False  # it may tick once more, which costs less than a new one, but keeps no loop alive
 
+    def strike(self, call: TimedCall) -> None:
+        """In the hub: its time is over now, unless it has ended."""
+        if call in self._calls:
+            del self._calls[call]
+            call.expired = Deadline()
+            call.greenlet.throw(call.expired)
+
     def _tick(self) -> None:
         """In the hub: interrupt what is overdue, the oldest first."""
         self._ticks += 1
         # The first tick of a call may have come at once: it has had its time when all the others have come as well.
         overdue = [call for call in self._calls if self._ticks - call.begun_at > TICKS]
-        for call in overdue:
-            del self._calls[call]
         self._drop_timer()
-        if self._calls:
+        if len(self._calls) > len(overdue):
             self._set_timer()
         for call in overdue:  # not by a callback: until it comes, the call might have ended
-            call.expired = Deadline()
-            call.greenlet.throw(call.expired)
+            self.strike(call)
 
     def _keep_ticking(self) -> None:
         if self._timer is None:

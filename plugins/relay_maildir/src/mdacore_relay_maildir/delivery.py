@@ -6,7 +6,7 @@ header and the body of a message stay as they came, below the two fields of fina
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from errno import EDQUOT, ELOOP, ENOSPC, ENOTDIR
 from functools import lru_cache
 
@@ -57,11 +57,13 @@ class Message:
         envelope: with the content.
         past: whom its Delivered-To fields name.
         is_spam: to be filed in the folder for that.
+        is_at_hand: see the function of this name.
     """
 
     envelope: Envelope
     past: frozenset[str]
     is_spam: bool
+    is_at_hand: bool
 
 
 @attrs.frozen(kw_only=True)
@@ -101,8 +103,10 @@ class Deliverer:
         Raises:
             OSError: the body cannot be read.
         """
-        is_spam = bool(self._junk) and _says_spam(envelope.content)
-        return Message(envelope=envelope, past=_delivered_to(envelope.content), is_spam=is_spam)
+        content = envelope.content
+        is_spam = bool(self._junk) and _says_spam(content)
+        past = _delivered_to(content)
+        return Message(envelope=envelope, past=past, is_spam=is_spam, is_at_hand=is_at_hand(content))
 
     def letter(self, message: Message, address: str) -> Letter | Delivery:
         """What is to be written for one recipient, or why nothing is. Never blocks, raises nothing."""
@@ -110,12 +114,9 @@ class Deliverer:
             mailbox = self._mailbox(address)
         except UnsafeAddress as error:
             return _failed(BAD_ADDRESS, events.REFUSED, error)
-        if _loop_key(address) in message.past:
+        if message.past and _loop_key(address) in message.past:
             return _failed(LOOP, events.REFUSED, "a Delivered-To field names this recipient")
-        pieces: Iterable[bytes] = self._pieces(message.envelope, address)
-        if is_at_hand(message.envelope.content):
-            pieces = (b"".join(pieces),)
-        return Letter(mailbox=mailbox, is_spam=message.is_spam, pieces=pieces)
+        return Letter(mailbox=mailbox, is_spam=message.is_spam, pieces=self._pieces(message, address))
 
     def deliver(self, letter: Letter, *, is_wanted: Callable[[], bool]) -> Steps[Delivery]:
         """Deliver to one recipient; 250 2.0.0 is durable: the file, its name, its folders. Blocks, raises nothing.
@@ -136,18 +137,21 @@ class Deliverer:
         self._maildirs.close()
 
     def _place(self, letter: Letter) -> Place:
-        maildir = letter.mailbox.maildir
+        maildir, extension = letter.mailbox.maildir, letter.mailbox.extension
         if letter.is_spam:
             return Place(maildir, self._junk)
-        if subfolder := folder_of(letter.mailbox.extension):
+        if extension and (subfolder := folder_of(extension)):
             return self._maildirs.place(maildir, subfolder, makes_up_to=self._makes_up_to)
         return Place(maildir)
 
-    def _pieces(self, envelope: Envelope, address: str) -> Iterator[bytes]:
+    def _pieces(self, message: Message, address: str) -> Iterable[bytes]:
         """The message as the file has it: under the fields of final delivery (RFC 5321 §4.4), nothing else changed."""
-        content = envelope.content.prepend(_field("Delivered-To", address))
-        content = content.prepend(_field("Return-Path", f"<{envelope.sender}>"))
-        return with_lf(content.chunks()) if self._has_lf else content.chunks()
+        content = message.envelope.content.prepend(_field("Delivered-To", address))
+        content = content.prepend(_field("Return-Path", f"<{message.envelope.sender}>"))
+        if not message.is_at_hand:
+            return with_lf(content.chunks()) if self._has_lf else content.chunks()
+        whole = b"".join(content.chunks())
+        return (whole.replace(b"\r\n", b"\n") if self._has_lf else whole,)
 
 
 def is_at_hand(content: Content) -> bool:

@@ -15,6 +15,8 @@ from errno import EEXIST, EISDIR, EOPNOTSUPP
 from pathlib import Path
 from typing import Final, Protocol
 
+from mdacore_relay_maildir.walk import close
+
 _NAME_TRIES: Final = 100
 _NAMED: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NAMELESS: Final = os.O_WRONLY | os.O_CLOEXEC | getattr(os, "O_TMPFILE", 0)
@@ -53,7 +55,7 @@ class _NamelessDraft:
 
     def discard(self) -> None:
         with suppress(OSError):  # what had to be durable has been synced by now
-            os.close(self.fd)
+            close(self.fd)
 
 
 class _NamedDraft:
@@ -69,7 +71,7 @@ class _NamedDraft:
         with suppress(OSError):
             os.unlink(self.name, dir_fd=self._tmp_fd)
         with suppress(OSError):
-            os.close(self.fd)
+            close(self.fd)
 
 
 class Drafts:

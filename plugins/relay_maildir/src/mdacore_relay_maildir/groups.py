@@ -134,8 +134,7 @@ class Groups(Generic[T]):
     def _do_group(self) -> None:
         group, self._waiting = self._waiting[: self._max_group], self._waiting[self._max_group :]
         self._begin_soon()  # for those who are left
-        for entry, outcome in zip(group, self._outcomes(group), strict=True):
-            self._loop.run_callback(entry.wake, outcome)
+        self._loop.run_callback(_wake, group, self._outcomes(group))
         self._running -= 1
         if not self._is_stopped:
             self._stop_patience()
@@ -152,3 +151,8 @@ class Groups(Generic[T]):
             return [error] * len(group)
         finally:
             self._in_company -= company
+
+
+def _wake(group: list[_Entry[T]], outcomes: list[T | Exception]) -> None:
+    for entry, outcome in zip(group, outcomes, strict=True):
+        entry.wake(outcome)

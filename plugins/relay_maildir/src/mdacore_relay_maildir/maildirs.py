@@ -104,7 +104,7 @@ class Maildirs:
             OverQuota: the maildir has no room.
             OSError: there is nothing in ``new/``; but if the very last sync failed, there may be.
         """
-        opened = self._open_places.take(place) or self._retried(lambda: self._open(place))
+        opened = self._open_places.take(place) or (yield from self._open(place))
         try:
             return (yield from self._store(place, opened, pieces, is_wanted))
         finally:
@@ -142,15 +142,17 @@ class Maildirs:
             return nullcontext()
         return self._quota.room_for(size_bytes, place.maildir, opened.maildir_fd, opened.tmp_fd)
 
-    def _open(self, place: Place) -> Opened:
+    def _open(self, place: Place) -> Steps[Opened]:
         """Open a place, to be given back. One that this process has not used yet is made and synced."""
-        opened = self._walk_to_known(place)
+        opened = self._retried(lambda: self._walk_to_known(place))
         if opened is None:
-            self._make(place)
+            unsynced = self._retried(lambda: self._make(place))
+            with Descriptors(unsynced):
+                yield unsynced
             if len(self._durable) >= _MAX_KNOWN_PLACES:
                 self._durable.clear()
             self._durable.add(place)
-            opened = self._walk(place)
+            opened = self._retried(lambda: self._walk(place))
         self._open_places.keep(place, opened)
         return opened
 
@@ -173,10 +175,10 @@ class Maildirs:
             descriptors.hand_over(kept)
             return opened
 
-    def _make(self, place: Place) -> None:
-        """Make what is missing of a place, and of the maildir that it is in.
+    def _make(self, place: Place) -> tuple[int, ...]:
+        """Make what is missing of a place, and of the maildir that it is in; gives the folders to be synced, open.
 
-        What was there already is synced too: whoever made it may have died before that, or may just be about to.
+        What was there already is among them: whoever made it may have died before a sync, or may just be about to.
         """
         with Descriptors() as descriptors:
             fds = descend(descriptors, descriptors.root(self._root), place.path, makes=True)
@@ -186,8 +188,8 @@ class Maildirs:
             if place.subfolder:
                 with suppress(FileExistsError):
                     descriptors.keep(os.open(MARK, _CREATE_FILE, 0o600, dir_fd=fds[-1]))
-            for fd in reversed(fds):
-                os.fsync(fd)
+            descriptors.hand_over(fds)
+            return tuple(reversed(fds))
 
 
 def _count_subfolders(maildir_fd: int) -> int:

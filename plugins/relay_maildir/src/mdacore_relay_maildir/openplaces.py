@@ -56,7 +56,8 @@ class Opened:
     maildir_fd: int
     tmp_fd: int
     new_fd: int
-    _folders: tuple[_Folder, ...]
+    _tmp: _Folder
+    _new: _Folder
     _walked_at: float
     users: int = 1
     is_kept: bool = False
@@ -65,18 +66,17 @@ class Opened:
     def at(cls, path: str, fds: tuple[int, int, int], now: float) -> Opened:
         """Take over the descriptors of the maildir, `tmp` and `new` of the folder with this path."""
         maildir_fd, tmp_fd, new_fd = fds
-        folders = tuple(_Folder.of("/".join((path, part)), fd) for part, fd in (("tmp", tmp_fd), ("new", new_fd)))
-        return cls(maildir_fd, tmp_fd, new_fd, folders, now)
+        tmp, new = (_Folder.of("/".join((path, part)), fd) for part, fd in (("tmp", tmp_fd), ("new", new_fd)))
+        return cls(maildir_fd, tmp_fd, new_fd, tmp, new, now)
 
     def is_current(self, now: float) -> bool:
         """Whether it may be used without another walk."""
-        return now < self._walked_at + _WALK_AGAIN_S and all(folder.is_there for folder in self._folders)
+        return now < self._walked_at + _WALK_AGAIN_S and self._tmp.is_there and self._new.is_there
 
     def close(self) -> None:
         """Once, when nobody uses it."""
-        with Descriptors() as descriptors:
-            for fd in (self.maildir_fd, self.tmp_fd, self.new_fd):
-                descriptors.keep(fd)
+        with Descriptors((self.maildir_fd, self.tmp_fd, self.new_fd)):
+            pass
 
 
 class OpenPlaces:

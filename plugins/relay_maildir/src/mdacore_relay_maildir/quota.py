@@ -27,7 +27,7 @@ from mdacore_relay_maildir.maildirsize import (
     render_change,
     size_in,
 )
-from mdacore_relay_maildir.walk import Descriptors
+from mdacore_relay_maildir.walk import Descriptors, close
 
 _FILE: Final = "maildirsize"
 _STALE_S: Final = 15 * 60  # Maildir++, "Calculating the quota"
@@ -117,7 +117,7 @@ class Quota:
             os.write(fd, render(self.limits, usage))
             os.rename(name, _FILE, src_dir_fd=tmp_fd, dst_dir_fd=maildir_fd)
         except OSError:
-            os.close(fd)
+            close(fd)
             os.unlink(name, dir_fd=tmp_fd)
             raise
         return fd

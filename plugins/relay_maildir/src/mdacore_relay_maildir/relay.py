@@ -9,13 +9,15 @@ recipient's 250 is given when its file and its folders are durable; an attempt t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import attrs
 import gevent
 from gevent.event import Event
-from greenlet import GreenletExit, greenlet
+from greenlet import GreenletExit
 
 from mdacore import LOCAL_ERROR, Attempt, Context, Envelope, Health, Reply, Status, printable
+from mdacore.runtime import Deadlines, TimedCall
 from mdacore_relay_maildir import events
 from mdacore_relay_maildir.config import MaildirConfig
 from mdacore_relay_maildir.delivery import Deliverer, Delivery, Letter, Message, is_at_hand, unreadable
@@ -28,6 +30,7 @@ STOPPING = Reply(code=451, enhanced="4.3.2", text="Service is stopping, try agai
 
 _OWN_SHARE_OF_DEADLINE = 0.9
 _STOP_S = 2.0
+_KNOWN_LIMITS = 4
 
 
 @attrs.define
@@ -55,7 +58,8 @@ class MaildirRelay:
         self._log = context.log
         self._syncs = Syncs()
         self._groups: Groups[None] | None = None
-        self._waiting: dict[greenlet, gevent.Timeout] = {}
+        self._deadlines_of = lru_cache(_KNOWN_LIMITS)(Deadlines)  # as a rule all attempts have the same limit
+        self._waiting: dict[TimedCall, Deadlines] = {}
         self._nobody_waits = Event()
         self._nobody_waits.set()
         self._takes_work = False
@@ -83,8 +87,8 @@ class MaildirRelay:
         self._takes_work = False
         self._is_stopped = True
         groups, self._groups = self._groups, None
-        for waiting, timer in self._waiting.items():
-            gevent.get_hub().loop.run_callback(self._end_wait, waiting, timer)
+        for call, deadlines in self._waiting.items():
+            gevent.get_hub().loop.run_callback(deadlines.strike, call)
         if groups is not None:
             groups.stop(_STOP_S)
         self._syncs.close()
@@ -125,29 +129,25 @@ class MaildirRelay:
 
         What interrupts this greenlet passes, unless somebody has the message: who that is must be told.
         """
-        current = gevent.getcurrent()
-        timer = self._waiting[current] = gevent.Timeout.start_new(limit_s)
+        deadlines = self._deadlines_of(limit_s)
+        call = deadlines.begin()
+        self._waiting[call] = deadlines
         self._nobody_waits.clear()
         try:
             self._run(groups, job)
         except (gevent.Timeout, GreenletExit) as interruption:
-            if interruption is not timer and not job.has_delivered:
+            if interruption is not call.expired and not job.has_delivered:
                 raise
         finally:
             job.is_over = True
-            timer.close()
-            del self._waiting[current]
+            deadlines.end(call)
+            del self._waiting[call]
             if not self._waiting:
                 self._nobody_waits.set()
 
     def _join(self, groups: Groups[None]) -> None:
         self._nobody_waits.wait()
         groups.join()  # for what attempts have given up
-
-    def _end_wait(self, waiting: greenlet, timer: gevent.Timeout) -> None:
-        """In the hub: as if the time were over, if that greenlet still waits."""
-        if self._waiting.get(waiting) is timer:
-            waiting.throw(timer)
 
     def _run(self, groups: Groups[None], job: _Job) -> None:
         recipients = job.envelope.recipients
@@ -183,13 +183,16 @@ class MaildirRelay:
             job.results[number] = yield from self._deliverer.deliver(letter, is_wanted=is_wanted)
 
     def _report(self, envelope: Envelope, results: Mapping[int, Delivery]) -> None:
-        lines = {events.DELIVERED: self._log.debug, events.DEFERRED: self._log.warning}
         for recipient in envelope.recipients:
             if (result := results.get(recipient.number)) is None:
                 continue
             if result.event == events.DELIVERED:
                 self._trouble = ""
-            elif result.event == events.DEFERRED:
-                self._trouble = result.fields["cause"]
+                self._log.debug(result.event, rcpt=recipient.address, **result.fields)
+                continue
             rcpt = printable(recipient.address)  # a refused address may hold what cannot be written to a log
-            lines.get(result.event, self._log.info)(result.event, rcpt=rcpt, **result.fields)
+            if result.event == events.DEFERRED:
+                self._trouble = result.fields["cause"]
+                self._log.warning(result.event, rcpt=rcpt, **result.fields)
+            else:
+                self._log.info(result.event, rcpt=rcpt, **result.fields)

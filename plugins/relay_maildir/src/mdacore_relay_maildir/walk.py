@@ -14,6 +14,11 @@ from errno import EPERM
 from pathlib import Path
 from types import TracebackType
 
+from gevent.monkey import get_original
+
+close = get_original("os", "close")
+"""The system's: gevent's defers it where there is an event loop, and looks for one in each of these threads."""
+
 _OPEN_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_FOLDER = _OPEN_ROOT | os.O_NOFOLLOW
 
@@ -27,8 +32,8 @@ class Descriptors:
 
     __slots__ = ("_fds",)
 
-    def __init__(self) -> None:
-        self._fds: list[int] = []
+    def __init__(self, fds: Iterable[int] = ()) -> None:
+        self._fds = list(fds)
 
     def __enter__(self) -> Descriptors:
         return self
@@ -36,7 +41,7 @@ class Descriptors:
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         for fd in self._fds:
             with suppress(OSError):  # what had to be durable has been synced by now
-                os.close(fd)
+                close(fd)
 
     def keep(self, fd: int) -> int:
         """Close this one too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from mdacore.assembly.wording import suggest
 from mdacore.queue import Route
 from mdacore.words import fold_domain
 
-_ANY_IPV4 = "0.0.0.0"  # noqa: S104 - for comparisons
+_IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NEEDED = {
     "edges": "nothing accepts mail",
     "queues": "nothing takes the mail on",
@@ -116,13 +117,24 @@ def _collide(one: str, other: str) -> bool:
     """Whether both cannot be bound. Port 0 is any free port; all of IPv6 takes IPv4 as well."""
     if one.startswith("unix:") or other.startswith("unix:"):
         return one == other
-    one, other = one.lower(), other.lower()
-    host, colon, port = one.rpartition(":")
-    other_host, _, other_port = other.rpartition(":")
-    if not colon or port != other_port or port == "0":  # without a colon it is something else: a mode, a group
+    end, other_end = _end_point(one), _end_point(other)
+    if end is None or other_end is None:
         return False
-    hosts = {host, other_host}
-    return one == other or "[::]" in hosts or (_ANY_IPV4 in hosts and not any(name.startswith("[") for name in hosts))
+    (host, port), (other_host, other_port) = end, other_end
+    return port == other_port != 0 and (host == other_host or _takes(host, other_host) or _takes(other_host, host))
+
+
+def _end_point(address: str) -> tuple[_IpAddress, int] | None:
+    """None for what is something else: a mode, a group."""
+    host, _, port = address.rpartition(":")
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")), int(port)
+    except ValueError:
+        return None
+
+
+def _takes(wild: _IpAddress, other: _IpAddress) -> bool:
+    return wild.is_unspecified and wild.version >= other.version
 
 
 def _routes(path: KeyPath, keys: QueueKeys, report: Report) -> Iterator[Route]:

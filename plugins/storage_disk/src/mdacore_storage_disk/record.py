@@ -14,6 +14,7 @@ from mdacore import (
     Closing,
     Content,
     Envelope,
+    HeaderEdit,
     MemoryBody,
     Outcome,
     PrependField,
@@ -152,7 +153,7 @@ def _client(fields: Mapping[str, Any]) -> Client:
     )
 
 
-def _edit_fields(edit: PrependField | RemoveFields) -> Sequence[object]:
+def _edit_fields(edit: HeaderEdit) -> Sequence[object]:
     # Latin-1 gives each octet the character of its number: any octet can be said, and ASCII is readable.
     if isinstance(edit, PrependField):
         return "prepend", edit.field.decode("latin-1")
@@ -161,7 +162,7 @@ def _edit_fields(edit: PrependField | RemoveFields) -> Sequence[object]:
     return ("remove", name) if edit.at is None else ("remove", name, edit.at)
 
 
-def _edit(kind: object, said: object, at: Sequence[int] | None = None) -> PrependField | RemoveFields:
+def _edit(kind: object, said: object, at: Sequence[int] | None = None) -> HeaderEdit:
     octets = text(said).encode("latin-1")
     if kind == "prepend" and at is None:
         return PrependField(octets)

@@ -22,6 +22,7 @@ from mdacore import (
     Closing,
     Content,
     Envelope,
+    HeaderEdit,
     Outcome,
     PrependField,
     Recipient,
@@ -200,7 +201,7 @@ def _client(values: list[object]) -> Client:
     )
 
 
-def _edit_fields(edit: PrependField | RemoveFields) -> tuple[object, ...]:
+def _edit_fields(edit: HeaderEdit) -> tuple[object, ...]:
     if isinstance(edit, PrependField):
         return "prepend", edit.field.decode("latin-1")
     name = edit.name.decode("latin-1")
@@ -208,7 +209,7 @@ def _edit_fields(edit: PrependField | RemoveFields) -> tuple[object, ...]:
     return ("remove", name) if edit.at is None else ("remove", name, edit.at)
 
 
-def _edit(kind: object, said: object, at: list[int] | None = None) -> PrependField | RemoveFields:
+def _edit(kind: object, said: object, at: list[int] | None = None) -> HeaderEdit:
     octets = _text(said).encode("latin-1")
     if kind == "prepend" and at is None:
         return PrependField(octets)

@@ -98,6 +98,15 @@ class TestDeadlines:
 
         assert gevent.spawn(twice).get(timeout=60)
 
+    def test_the_next_calls_of_several_that_are_struck_together_are_struck_too(self, deadlines):
+        def twice():
+            return wait_in(deadlines)[0] and wait_in(deadlines)[0]
+
+        several = [gevent.spawn(twice) for _ in range(3)]
+        gevent.joinall(several, timeout=60)
+
+        assert [True] * 3 == [one.value for one in several]
+
     def test_one_that_begins_after_the_hub_was_blocked_has_all_of_its_time(self):
         """What blocked it is somebody else's; the loop's own time is still from before that."""
         deadlines = Deadlines(0.2)

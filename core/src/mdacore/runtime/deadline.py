@@ -35,6 +35,11 @@ class TimedCall:
         self.begun_at = begun_at
         self.expired: Deadline | None = None
 
+    def interrupt(self) -> None:
+        """In the hub: its time is over."""
+        self.expired = Deadline()
+        self.greenlet.throw(self.expired)
+
 
 class Deadlines:
     """The calls of one hub that may take `limit_s` each."""
@@ -63,19 +68,20 @@ class Deadlines:
         """In the hub: its time is over now, unless it has ended."""
         if call in self._calls:
             del self._calls[call]
-            call.expired = Deadline()
-            call.greenlet.throw(call.expired)
+            call.interrupt()
 
     def _tick(self) -> None:
         """In the hub: interrupt what is overdue, the oldest first."""
         self._ticks += 1
         # The first tick of a call may have come at once: it has had its time when all the others have come as well.
         overdue = [call for call in self._calls if self._ticks - call.begun_at > TICKS]
+        for call in overdue:  # all of them, before the first goes on: it may begin a call, which needs the timer
+            del self._calls[call]
         self._drop_timer()
-        if len(self._calls) > len(overdue):
+        if self._calls:
             self._set_timer()
         for call in overdue:  # not by a callback: until it comes, the call might have ended
-            self.strike(call)
+            call.interrupt()
 
     def _keep_ticking(self) -> None:
         if self._timer is None:

@@ -71,7 +71,19 @@ class TestOptions:
 
 class TestPaths:
     @pytest.mark.parametrize(
-        "text", ["/mail/{user}", "/mail/{user}/x", "--dir=/mail/{user}", "./{user}", "HOME=/{user}"]
+        "text",
+        [
+            "/mail/{user}",
+            "/mail/{user}/x",
+            "--dir=/mail/{user}",
+            "./{user}",
+            "HOME=/{user}",
+            "-I/mail/{user}",
+            "{user}/Maildir",
+            "--dir={user}/x",
+            "maildir:{user}/x",
+            "mail_location=maildir:/mail/{user}:INBOX=/mail/{user}/in",
+        ],
     )
     @pytest.mark.parametrize("value", ["..", ".", "../../etc/x", "a/b", "/etc"])
     def test_no_value_leaves_the_folder_of_a_path(self, text, value):
@@ -88,6 +100,7 @@ class TestPaths:
 
     def test_dots_of_the_operator_are_his_own(self):
         assert "/mail/../bob" == Template("/mail/../{user}").expand(VALUES)
+        assert "--dir=../bob" == Template("--dir=../{user}").expand(VALUES)
 
     def test_what_is_no_path_takes_a_slash(self):
         assert "SRS0=a/b=c@d" == Template("{sender}").expand(VALUES | {"sender": "SRS0=a/b=c@d"})

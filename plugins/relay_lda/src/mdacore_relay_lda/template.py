@@ -33,7 +33,8 @@ RECIPIENT_NAMES = frozenset({"recipient", "original_recipient", "user", "extensi
 """What differs from recipient to recipient."""
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+|[{}]")
-_PATH = re.compile(r"(?:[^/{}]*=)?\.{0,2}/")
+_DOTS = re.compile(r"(?:.*[:=])?\.{1,2}", re.DOTALL)
+"""A part of a path that leads out of its folder, also behind ``maildir:`` or ``--dir=``."""
 
 
 class UnsafeValue(ValueError):
@@ -44,9 +45,9 @@ class UnsafeValue(ValueError):
 class Template:
     """One argument, or one variable's value.
 
-    ``{{`` and ``}}`` stand for the braces themselves. A template that begins like a path (``/``, ``./``, ``--dir=/``)
-    takes only plain names: what is filled in has no slash and makes no ``.`` or ``..`` (RFC 5321 allows both in a
-    local part).
+    ``{{`` and ``}}`` stand for the braces themselves. A template with a slash is taken for a path (``/srv/{user}``,
+    ``maildir:/srv/{user}``, ``--dir={user}/x``) and takes only plain names: what is filled in has no slash and makes
+    no ``.`` or ``..`` (RFC 5321 allows both in a local part).
 
     Raises:
         ValueError: for a name that is not in `NAMES` or a brace that stands alone; with a sentence for the operator.
@@ -76,14 +77,14 @@ class Template:
         expanded = "".join(literal + (values[name] if name else "") for literal, name in self._pieces)
         if expanded.startswith("-") and not self.text.startswith("-") and not allows_dash:
             raise UnsafeValue(f"{self.text!r} would become an option: {expanded[:80]!r}")
-        if _PATH.match(self.text):
+        if "/" in self.text:
             self._check_path(values, expanded)
         return expanded
 
     def _check_path(self, values: Mapping[str, str], expanded: str) -> None:
         has_slash = any("/" in values[name] for name in self.names)
         parts = zip(self.text.split("/"), expanded.split("/"), strict=False)
-        if has_slash or any(after in (".", "..") and after != before for before, after in parts):
+        if has_slash or any(_DOTS.fullmatch(after) and after != before for before, after in parts):
             raise UnsafeValue(f"{self.text!r} would leave its folder: {expanded[:80]!r}")
 
 

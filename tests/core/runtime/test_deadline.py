@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 
 import gevent
 import pytest
@@ -134,7 +136,8 @@ class TestDeadlines:
             Event().wait()
 
     def test_a_call_that_begins_while_the_timer_of_earlier_ones_ticks_on_has_all_of_its_time(self, deadlines):
-        deadlines.end(deadlines.begin())
+        for _ in range(2):
+            deadlines.end(deadlines.begin())
         gevent.sleep(0.001)
 
         is_own, took_s = wait_in(deadlines)
@@ -171,8 +174,21 @@ class TestDeadlines:
 
         assert call.expired is None
 
-    def test_no_timer_is_left_a_tick_after_the_last_call(self, deadlines):
+    def test_what_is_made_for_one_call_is_gone_with_it(self):
+        """A proxied attempt has what is left of its client's time: as many limits as messages, long after they end."""
+        deadlines = Deadlines(60.0)
         deadlines.end(deadlines.begin())
+        left = weakref.ref(deadlines)
+
+        del deadlines
+        gc.collect()
+
+        assert left() is None
+
+    def test_no_timer_is_left_a_tick_after_the_last_call(self, deadlines):
+        for _ in range(2):
+            deadlines.end(deadlines.begin())
+        assert deadlines._timer is not None
 
         with gevent.Timeout(60):
             while deadlines._timer is not None:

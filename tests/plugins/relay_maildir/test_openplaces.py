@@ -263,6 +263,19 @@ class TestBound:
 
         assert 1 == len(list((root / "new/new").iterdir()))
 
+    @pytest.mark.parametrize("spare", range(6))
+    def test_they_are_given_up_for_the_look_for_a_sub_folder_too(
+        self, maildirs: Maildirs, root: Path, spare: int
+    ) -> None:
+        """Else only mail with a sub-address would be deferred, for as long as no other needs a descriptor."""
+        for place in (box("ann"), LISTS):
+            alone(maildirs.store(place, [b"x"], is_wanted=always))
+
+        with descriptors_limited_to(spare):
+            found = maildirs.place(LISTS.maildir, LISTS.subfolder)
+
+        assert LISTS == found
+
     def test_no_descriptors_at_all_is_an_error_and_leaves_none(self, maildirs: Maildirs, root: Path) -> None:
         with descriptors_limited_to(3), pytest.raises(OSError, match="Too many open files"):
             alone(maildirs.store(BOB, [b"x"], is_wanted=always))

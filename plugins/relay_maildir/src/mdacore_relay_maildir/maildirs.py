@@ -80,6 +80,9 @@ class Maildirs:
         Raises:
             OSError: the maildir cannot be entered, or is not to be trusted.
         """
+        return self._retried(lambda: self._find(maildir, subfolder, makes_up_to))
+
+    def _find(self, maildir: Folder, subfolder: str, makes_up_to: int) -> Place:
         with Descriptors() as descriptors:
             try:
                 maildir_fd = descend(descriptors, descriptors.root(self._root), maildir)[-1]

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import gevent
@@ -114,6 +115,14 @@ class TestDescriptors:
                 Holder()
         finally:
             gc.enable()
+
+    def test_what_a_thread_has_in_hand_has_the_time_that_was_said(self, tmp_path):
+        """Nobody can end a thread that waits for a disk: what it holds is released when it is through."""
+        with no_leaks(patience_s=60):
+            closing = threading.Timer(0.2, os.close, [os.open(tmp_path, os.O_RDONLY)])
+            closing.start()
+
+        closing.join()
 
     def test_closed_sockets_are_none(self):
         with (

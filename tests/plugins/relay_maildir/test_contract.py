@@ -10,13 +10,16 @@ from mdacore_relay_maildir import MaildirConfig, MaildirRelay
 
 
 class TestMaildirRelay(DeliveringRelayContract):
-    """As it is by default: after the suite's first attempts these maildirs are open, and are no leak of later ones."""
+    """After the suite's first attempts these maildirs are open, and are no leak of later ones.
+
+    Nor is a thread that a slow disk calls for, which only one worker keeps from looking like one.
+    """
 
     addresses = ("bob@example.test", "carol@example.test")
     open_maildirs = MaildirConfig().open_maildirs
 
     def make_relay(self, context: Context) -> Relay:
-        return MaildirRelay(MaildirConfig(open_maildirs=self.open_maildirs), context)
+        return MaildirRelay(MaildirConfig(open_maildirs=self.open_maildirs, workers=1), context)
 
     def delivered(self, context: Context, address: str) -> Sequence[bytes]:
         local, _, domain = address.partition("@")

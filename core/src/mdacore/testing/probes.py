@@ -38,9 +38,9 @@ _POLL_S = 0.01
 
 @contextmanager
 def nothing_left() -> Iterator[None]:
-    """`no_leaks`, and no thread more than before either; one that is about to end gets a moment."""
+    """`no_leaks`, and no thread more than before either; one that is about to end gets a moment, as does its work."""
     before = _threads()
-    with no_leaks():
+    with no_leaks(patience_s=SOON_S):
         yield
     ends_at = time.monotonic() + SOON_S
     while left := _threads() - before:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pty
+import shutil
 import smtplib
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -318,6 +320,52 @@ class TestExportAndImport:
         command = elsewhere.command("queue", "list", "--json")
         (entry,) = map(json.loads, subprocess.run(command, capture_output=True, check=True).stdout.splitlines())
         assert ("held", "held by an operator", "a@example.org") == (entry["state"], entry["held"], entry["sender"])
+
+    def listed(self, other) -> list[dict[str, Any]]:
+        done = subprocess.run(other.command("queue", "list", "--json"), capture_output=True, check=True)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def test_two_messages_with_one_id_are_two(self, deferring, hand, elsewhere):
+        """A machine that was copied with its store goes on with the same ids for other messages."""
+        first, second = deferring.folder / "first", deferring.folder / "second"
+        hand("queue", "export", "--sender", "a@example.org", "--to", str(first))
+        shutil.copytree(first, second)
+        (body,) = second.glob("*.eml")
+        body.write_bytes(body.read_bytes().replace(b"one", b"two"))
+
+        done = [self.importing(elsewhere, "--hold", str(path)) for path in (first, second, first)]
+
+        assert [0, 0, 0] == [each.status for each in done]
+        assert done[0].output == done[2].output != done[1].output
+        assert 2 == len(self.listed(elsewhere))
+
+    def test_what_was_discarded_is_stored_again_when_that_is_asked_for(self, deferring, hand, elsewhere):
+        path = str(deferring.folder / "out")
+        hand("queue", "export", "--sender", "a@example.org", "--to", path)
+        self.importing(elsewhere, "--hold", path)
+        subprocess.run(elsewhere.command("queue", "discard", "--all", "--yes"), check=True, timeout=PATIENCE_S)
+
+        repeated = self.importing(elsewhere, "--hold", path)
+        after_repeated = self.listed(elsewhere)
+        again = self.importing(elsewhere, "--hold", "--again", path)
+
+        assert (0, []) == (repeated.status, after_repeated)
+        assert "not stored again (--again)" in repeated.errors
+        assert (0, "1 message imported.\n", 1) == (again.status, again.errors, len(self.listed(elsewhere)))
+
+    def test_tar_file_that_could_not_be_finished_is_not_there(self, deferring, hand):
+        """Whatever stopped it, a full disk here: the next try finds nothing in its way."""
+        tar = deferring.folder / "out.tar"
+        command = deferring.command("queue", "export", "--all", "--to", str(tar))
+        limited = ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", *command]
+
+        failed = subprocess.run(limited, capture_output=True, timeout=PATIENCE_S, check=False)
+        is_there = tar.exists()
+        done = hand("queue", "export", "--all", "--to", str(tar))
+
+        assert (True, False) == (failed.returncode > 0, is_there)
+        assert b"Traceback" not in failed.stderr
+        assert 0 == done.status
 
     @pytest.mark.parametrize("spoil", ["size", "version", "missing", "line ends", "garbage"])
     def test_one_bad_message_does_not_keep_the_others(self, deferring, hand, elsewhere, spoil):

@@ -1,7 +1,7 @@
 """``mdacore queue export`` and ``mdacore queue import``: messages from one service to another, or kept for later.
 
-Invariant: an export takes nothing out of a queue; an import puts a message in once, however often it is repeated within
-48 hours.
+Invariants: an export takes nothing out of a queue, and what it could not finish is no file; an import puts a message in
+once, however often it is repeated within 48 hours, and never takes two messages for one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,12 +79,13 @@ def export(*, to: str, hold: bool, is_all: bool, progress: bool | None, **option
 @click.argument("path", metavar="PATH")
 @click.option("--queue", "queue_name", default="", metavar="NAME", help="Into this queue, instead of that of its name.")
 @click.option("--hold", is_flag=True, help="Store them as held.")
+@click.option("--again", is_flag=True, help="Also what has been imported in the last 48 hours; for what was discarded.")
 @PROGRESS
-def import_(*, path: str, queue_name: str, hold: bool, progress: bool | None, **options: Any) -> int:
+def import_(*, path: str, queue_name: str, hold: bool, again: bool, progress: bool | None, **options: Any) -> int:
     """Store messages that were exported: a folder, a tar file, or - for a tar on standard input.
 
     They go to the relays of this configuration, and past the policies, which they have passed. What has been imported
-    in the last 48 hours is not stored again.
+    in the last 48 hours is not stored again, even if it was delivered or discarded since.
     """
     queues = {name: queue.keys.proxy for name, queue in read_settings_of(options, queue_name).queues.items()}
     if queues.get(queue_name):
@@ -92,12 +94,13 @@ def import_(*, path: str, queue_name: str, hold: bool, progress: bool | None, **
     with storing(options) as hand:
         for name, message in Progress("imported", is_wanted=progress).over(_messages(path)):
             try:
-                print(_imported(message, hand, queue_name, queues, hold=hold))
+                print(_imported(message, hand, queue_name, queues, hold=hold, again=again))
                 number += 1
             except BadExport as error:
                 failed += 1
                 print(f"mdacore: {printable(name)} {error}", file=sys.stderr)
-    print(f"{counted(number)} imported{f', {failed} not' if failed else ''}.", file=sys.stderr)
+    once = "" if again or not number else "; what had been imported in the last 48 hours was not stored again (--again)"
+    print(f"{counted(number)} imported{f', {failed} not' if failed else ''}{once}.", file=sys.stderr)
     return BAD_DATA if failed else 0
 
 
@@ -147,7 +150,7 @@ def _sink(to: str) -> Iterator[Sink]:
             with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
                 yield TarSink(archive)
         elif to.endswith(".tar"):
-            with Path(to).open("xb") as file:
+            with Path(to).open("xb") as file, _gone_unless_whole(Path(to)):
                 with tarfile.open(fileobj=file, mode="w|") as archive:
                     yield TarSink(archive)
                 os.fsync(file.fileno())
@@ -157,6 +160,16 @@ def _sink(to: str) -> Iterator[Sink]:
             folder.sync()
     except FileExistsError as error:
         raise CommandFailure(f"{to} is there already", CANNOT_CREATE) from error
+
+
+@contextmanager
+def _gone_unless_whole(path: Path) -> Iterator[None]:
+    """Half a tar file could be taken for a whole one, and would be in the way of the next try."""
+    try:
+        yield
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def _messages(path: str) -> Iterator[tuple[str, Exported | BadExport]]:
@@ -177,7 +190,7 @@ def _messages(path: str) -> Iterator[tuple[str, Exported | BadExport]]:
 
 
 def _imported(
-    message: Exported | BadExport, hand: Hand, queue_name: str, queues: Mapping[str, bool], *, hold: bool
+    message: Exported | BadExport, hand: Hand, queue_name: str, queues: Mapping[str, bool], *, hold: bool, again: bool
 ) -> str:
     """What was done. Raises BadExport; CommandFailure and MdaError if nothing more can be stored."""
     if isinstance(message, BadExport):
@@ -193,9 +206,21 @@ def _imported(
         message.envelope,
         held=message.held or (HELD_BY_IMPORT if hold else ""),
         due_at=time.time(),  # what it has waited for may be different here
-        key=f"import {message.queue_id}",
+        key="" if again else _key(message),
     )
     return f"{message.queue_id} is {' and '.join(ids)}"
+
+
+def _key(message: Exported) -> str:
+    """The same for one message, also when some of its recipients have got it between two exports.
+
+    The id alone would not do: stores that were copied, with the machine that they are on, give the same ids.
+    """
+    envelope = message.envelope
+    digest = blake2b(f"{envelope.received_at!r} {envelope.sender}\n".encode(errors="backslashreplace"), digest_size=16)
+    for piece in envelope.content.chunks():
+        digest.update(piece)
+    return f"import {message.queue_id} {digest.hexdigest()}"
 
 
 def _check_line_ends(pieces: Iterable[bytes]) -> None:

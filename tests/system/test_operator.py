@@ -230,6 +230,17 @@ class TestBesideTheService:
         assert not (service.state / "control.sock").exists()
 
 
+def lose_a_body(deferring, hand) -> str:
+    """Send a message whose body has a file of its own, and remove that; the message's id."""
+    large = b"Subject: large\r\n\r\n" + b"0123456789abcdef" * 4 * 8000 + b"\r\n"
+    send(deferring, "eve@example.test", sender="large@example.org", message=large)
+    deferring.wait_for_event("queue.deferred", 4)
+    (body,) = (deferring.state / "spool" / "bodies").iterdir()
+    body.unlink()
+    (damaged,) = ids(hand("queue", "list", "--json", "--sender", "large@example.org"))
+    return damaged
+
+
 class TestShow:
     def test_the_message_is_shown_as_it_is_stored(self, either, hand):
         (first, *_) = ids(hand("queue", "list", "--json"))
@@ -250,6 +261,16 @@ class TestShow:
         assert f"id:        {first}\n" in text
         assert "recipient: bob@example.test, deferred\n           451 4.2.1 Mailbox busy\n" in text
         assert ("a@example.org", "ESMTP") == (facts["envelope"]["sender"], facts["envelope"]["client"]["protocol"])
+
+    def test_of_what_cannot_be_read_it_is_shown_what_is_known(self, deferring, hand):
+        damaged = lose_a_body(deferring, hand)
+
+        done = hand("queue", "show", damaged)
+
+        assert 74 == done.status
+        assert f"id:        {damaged}\n" in done.output
+        assert "sender:    large@example.org\nrecipient: eve@example.test, deferred\n" in done.output
+        assert f"{damaged} cannot be read: " in done.errors
 
     @pytest.mark.parametrize("odd", ["../../../etc/passwd", "74k80000000001\n", "x" * 300])
     def test_case_072_what_is_no_id_is_refused(self, deferring, hand, odd):
@@ -366,6 +387,21 @@ class TestExportAndImport:
         assert (True, False) == (failed.returncode > 0, is_there)
         assert b"Traceback" not in failed.stderr
         assert 0 == done.status
+
+    @pytest.mark.parametrize("is_running", [True, False], ids=["beside the service", "without the service"])
+    def test_message_that_cannot_be_read_keeps_no_other_from_being_exported(self, deferring, hand, is_running):
+        """Exit status 65. It is not left as held: what is held here is discarded once it has arrived elsewhere."""
+        damaged = lose_a_body(deferring, hand)
+        if not is_running:
+            assert 0 == deferring.terminate()
+
+        done = hand("queue", "export", "--all", "--hold", "--to", str(deferring.folder / "out"))
+
+        states = {str(one["queue_id"]): one["state"] for one in hand("queue", "list", "--json").facts}
+        assert (65, 3) == (done.status, len(list((deferring.folder / "out").glob("*.json"))))
+        assert f"{damaged} cannot be read" in done.errors
+        assert done.errors.endswith("3 messages exported, 1 not readable.\n")
+        assert ["due", "held", "held", "held"] == [states.pop(damaged), *states.values()]
 
     @pytest.mark.parametrize("spoil", ["size", "version", "missing", "line ends", "garbage"])
     def test_one_bad_message_does_not_keep_the_others(self, deferring, hand, elsewhere, spoil):

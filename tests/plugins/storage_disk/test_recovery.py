@@ -119,6 +119,20 @@ class TestForeign:
         assert 2 == len(listed(storage))
         assert f"{queue_id}.msg" in corrupt(path)
 
+    @pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir, lambda p: p.symlink_to("/etc/passwd")])
+    def test_case_067_what_lies_in_a_logs_place_takes_the_message_along(self, stored, open_storage, path, plant):
+        """Without its log the message would be new, and go once more to those who have got it."""
+        queue_id, file = stored[1]
+        log_of(file).unlink()
+        plant(log_of(file))
+
+        storage = open_storage()
+
+        assert [stored[0][0], stored[2][0]] == [entry.queue_id for entry in listed(storage)]
+        assert [f"{queue_id}.log", f"{queue_id}.msg"] == corrupt(path)
+        (note,) = (path / "corrupt").glob("*.reason")
+        assert f"{queue_id}.log is n" in note.read_text()
+
     def test_case_067_a_copy_under_another_name_is_no_second_message(self, stored, open_storage, path):
         _, file = stored[0]
         shutil.copy(file, file.with_name(stored[1][0][:-1] + "5.msg"))

@@ -115,7 +115,10 @@ class _Shard:
             if parts is None or ending not in (MESSAGE, LOG):
                 self._set_aside([name], "not a file of this store")
             elif kind is not Kind.FILE:
-                self._set_aside([name], "not a file" if kind is Kind.FOLDER else "neither a file nor a folder")
+                # with its message, if that is there: without a log it would be new, and go to everybody once more
+                both = [name, *(stem + one for one in stems.pop(stem, ()))]
+                what = "not a file" if kind is Kind.FOLDER else "neither a file nor a folder"
+                self._set_aside(both, f"{name} is {what}")
             else:
                 stems.setdefault(stem, []).append(ending)
         return stems

@@ -106,7 +106,8 @@ class DiskStorage:
         if engine.broken:
             return Health(status=Status.FAILED, reason=engine.broken, facts=facts)
         if engine.set_aside:
-            return Health(status=Status.DEGRADED, reason=f"{engine.set_aside} files are set aside", facts=facts)
+            reason = f"files in corrupt/, or not readable: {engine.set_aside}"
+            return Health(status=Status.DEGRADED, reason=reason, facts=facts)
         if self._space.is_low:
             return Health(status=Status.DEGRADED, reason="the file system is nearly full", facts=facts)
         return Health(facts=facts)

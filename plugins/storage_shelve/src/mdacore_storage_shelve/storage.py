@@ -109,7 +109,8 @@ class ShelveStorage:
         if engine.broken:
             return Health(status=Status.FAILED, reason=engine.broken, facts=facts)
         if engine.set_aside:
-            return Health(status=Status.DEGRADED, reason=f"{engine.set_aside} messages are set aside", facts=facts)
+            reason = f"messages set aside: {engine.set_aside}; `mdacore queue list --only held` shows them"
+            return Health(status=Status.DEGRADED, reason=reason, facts=facts)
         if self._space.is_low:
             return Health(status=Status.DEGRADED, reason="the file system is nearly full", facts=facts)
         return Health(facts=facts)

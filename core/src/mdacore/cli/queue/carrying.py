@@ -1,7 +1,8 @@
 """``mdacore queue export`` and ``mdacore queue import``: messages from one service to another, or kept for later.
 
-Invariants: an export takes nothing out of a queue, and what it could not finish is no file; an import puts a message in
-once, however often it is repeated within 48 hours, and never takes two messages for one.
+Invariants: an export takes nothing out of a queue, what it could not finish is no file, and a message that cannot be
+read keeps no other from being exported; an import puts a message in once, however often it is repeated within 48 hours,
+and never takes two messages for one.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ PROGRESS = click.option(
 )
 
 
+class _NotReadable(Exception):
+    """One of the messages is damaged; the text says which and how. The others are not concerned."""
+
+
 @click.command()
 @configuration_options
 @selection_options
@@ -61,17 +66,22 @@ def export(*, to: str, hold: bool, is_all: bool, progress: bool | None, **option
     selection = pop_selection(options)
     if selection.is_everything and not is_all:
         raise click.UsageError("nothing is chosen: give ids or filters, or --all")
-    number = left = 0
+    number = left = damaged = 0
     with _storages(options, selection.query.queue, is_changing=hold) as (storages, hand), _sink(to) as sink:
         for one in Progress("looked at", is_wanted=progress).over(storages.found(selection)):
-            if _exported(one, storages, hand, sink):
-                number += 1
-            else:
-                left += 1
-    missing = len(selection.names) - number - left if selection.names else 0
-    more = f"{f', {left} busy' if left else ''}{f', {missing} not found' if missing else ''}"
+            try:
+                if _exported(one, storages, hand, sink):
+                    number += 1
+                else:
+                    left += 1
+            except _NotReadable as error:
+                damaged += 1
+                print(f"mdacore: {printable(str(error))}", file=sys.stderr)
+    missing = len(selection.names) - number - left - damaged if selection.names else 0
+    counts = {"busy": left, "not readable": damaged, "not found": missing}
+    more = "".join(f", {count} {what}" for what, count in counts.items() if count)
     print(f"{counted(number)} exported{more}.", file=sys.stderr)
-    return NO_INPUT if missing else TRY_AGAIN if left else 0
+    return NO_INPUT if missing else TRY_AGAIN if left else BAD_DATA if damaged else 0
 
 
 @click.command(name="import")
@@ -115,13 +125,19 @@ def _storages(options: dict[str, Any], queue_name: str, *, is_changing: bool) ->
 
 
 def _exported(one: Found, storages: Reading, hand: Hand | None, sink: Sink) -> bool:
-    """Whether it was; it was not if it is gone, or may not be held."""
+    """Whether it was; it was not if it is gone, or may not be held. Raises _NotReadable."""
     entry = one.entry
     if hand is not None and entry.state is not State.HELD:
         query = Query(queue_ids=[entry.queue_id], states=[State.DUE], attempts=entry.attempts)
         if not hand.amend(one.storage, query, Change.HOLD):
             return False
-    peeked = storages.peek(one)
+    try:
+        peeked = storages.peek(one)
+    except CommandFailure as error:
+        if hand is not None and entry.state is not State.HELD:
+            # held, it would look as if it had been exported, and would be discarded with the others
+            hand.amend(one.storage, Query(queue_ids=[entry.queue_id], states=[State.HELD]), Change.RELEASE)
+        raise _NotReadable(str(error)) from error
     if peeked is None:
         return False
     message = Exported(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -16,7 +16,7 @@ from mdacore.cli.queue.selecting import IdType, Selection
 from mdacore.cli.queue.wording import duration, facts, local_time, next_attempt
 from mdacore.cli.status import NO_INPUT, CommandFailure
 from mdacore.contracts import PeekedMessage, Query, State
-from mdacore.words import QueueId, printable
+from mdacore.words import QueueId, Reply, printable
 from mdacore.words.transfer import envelope_facts
 
 
@@ -34,7 +34,12 @@ def show(*, queue_id: str, part: str | None, **options: Any) -> None:
     with reading(options) as storages:
         chosen = Selection(query=Query(queue_ids=[QueueId(queue_id)]))
         found = next(storages.found(chosen), None)
-        peeked = None if found is None else storages.peek(found)
+        try:
+            peeked = None if found is None else storages.peek(found)
+        except CommandFailure:
+            if found is not None and part is None:
+                print("\n".join(_lines_of_entry(found, time.time())), flush=True)
+            raise
         if found is None or peeked is None:
             raise CommandFailure(f"{queue_id} is in no queue", NO_INPUT)
         if part == "header":
@@ -67,6 +72,24 @@ def _all_facts(found: Found, peeked: PeekedMessage) -> dict[str, Any]:
     }
 
 
+def _lines_of_entry(found: Found, now: float) -> Iterator[str]:
+    """What is known of a message that cannot be read."""
+    entry = found.entry
+    rows = {
+        "id": entry.queue_id,
+        "queue": f"{entry.queue}, in storage {found.storage}" if entry.queue else "",
+        "state": entry.state.value,
+        "held": entry.held,
+        "accepted": f"{local_time(entry.accepted_at)} ({duration(now - entry.accepted_at)} ago)",
+        "attempts": str(entry.attempts),
+    }
+    if entry.recipients:
+        rows["sender"] = entry.sender or "<>"
+    yield from _rows(rows)
+    for address, reply in entry.recipients:
+        yield from _open_recipient(printable(address), reply)
+
+
 def _lines(found: Found, peeked: PeekedMessage, now: float) -> Iterator[str]:
     entry, envelope = found.entry, peeked.message.envelope
     client = envelope.client
@@ -90,17 +113,24 @@ def _lines(found: Found, peeked: PeekedMessage, now: float) -> Iterator[str]:
         "session": client.session_id,
         "envid": envelope.dsn_envelope_id,
     }
-    for name, value in rows.items():
-        if value:
-            yield f"{name + ':':<10} {printable(value)}"
+    yield from _rows(rows)
     replies = dict(entry.recipients)
     for rcpt in envelope.recipients:
         was = f" (was {printable(rcpt.original_address)})" if rcpt.original_address else ""
-        reply = replies.get(rcpt.address)
-        yield f"recipient: {printable(rcpt.address)}{was}, {'deferred' if reply else 'not attempted yet'}"
-        if reply:
-            yield f"           {printable(str(reply))}"
+        yield from _open_recipient(f"{printable(rcpt.address)}{was}", replies.get(rcpt.address))
     for rcpt, end in peeked.closed:
         notice = f", notice {end.notice}" if end.notice else ""
         yield f"recipient: {printable(rcpt.address)}, {end.outcome.value}{notice}"
         yield f"           {printable(str(end.reply))}"
+
+
+def _rows(rows: Mapping[str, str]) -> Iterator[str]:
+    for name, value in rows.items():
+        if value:
+            yield f"{name + ':':<10} {printable(value)}"
+
+
+def _open_recipient(address: str, reply: Reply | None) -> Iterator[str]:
+    yield f"recipient: {address}, {'deferred' if reply else 'not attempted yet'}"
+    if reply:
+        yield f"           {printable(str(reply))}"

@@ -49,11 +49,11 @@ class Deadlines:
         self._ticks = 0
         self._calls: dict[TimedCall, None] = {}  # the oldest first
         self._timer: Any = None  # a timer watcher of gevent's loop
-        self._has_begun = self._is_for_many = False
+        self._begun = 0  # calls ever
 
     def begin(self) -> TimedCall:
         """From now on the calling greenlet gets a Deadline once the limit is over, until `end`, which must follow."""
-        self._has_begun, self._is_for_many = True, self._has_begun
+        self._begun += 1
         call = TimedCall(getcurrent(), self._ticks)
         if not self._calls:
             self._keep_ticking()
@@ -65,7 +65,7 @@ class Deadlines:
         self._calls.pop(call, None)
         if self._calls or self._timer is None:
             return
-        if self._is_for_many:
+        if self._begun > 1:
             self._timer.ref = False  # it may tick once more, which costs less than a new one, but keeps no loop alive
         else:  # a proxied attempt's limit is its own: nobody may ever come back
             self._drop_timer()

@@ -184,7 +184,7 @@ def _gone_unless_whole(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        path.unlink()
+        path.unlink(missing_ok=True)
         raise
 
 
